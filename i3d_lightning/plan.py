@@ -186,7 +186,8 @@ class Experiment:
         if self.pretraining not in valid:
             raise InputError(
                 f"Protocol '{self.protocol}' on {self.dataset} with {self.architecture} does not exist from "
-                f"pretraining '{self.pretraining}': {_why(self)}; valid pretraining: {', '.join(valid) or 'none at all'}."
+                f"pretraining '{self.pretraining}': {_why(self)}; "
+                f"valid pretraining: {', '.join(valid) or 'none at all'}."
             )
         if self.stream not in streams(self.architecture):
             raise InputError(

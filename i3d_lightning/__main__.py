@@ -1,0 +1,3 @@
+from i3d_lightning.cli import main
+
+main()

@@ -1,0 +1,432 @@
+"""`i3d <verb>`: every function below is a verb, its arguments are the flags.
+
+Thin: it parses, calls the package and prints. Flags, YAML configs (`--config`) and `--print_config`
+come from the functions' signatures and docstrings through jsonargparse.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import field, replace
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from jsonargparse import ArgumentParser
+
+from i3d_lightning import plan
+from i3d_lightning.plan import DEMO_TARGETS, FUSION, Experiment, InputError
+
+if TYPE_CHECKING:
+    from i3d_lightning.runner import Workspace
+
+
+def _optional(settings: type, name: str) -> Any:
+    """A twin of a settings dataclass in which everything may be left open (None)."""
+    hints = get_type_hints(settings)
+    twins: list[Any] = []
+    for f in dataclasses.fields(settings):
+        if dataclasses.is_dataclass(hints[f.name]):
+            inner = _optional(hints[f.name], hints[f.name].__name__ + "Changes")  # type: ignore[arg-type,union-attr]
+            twins.append((f.name, inner, field(default_factory=inner)))
+        else:
+            twins.append((f.name, hints[f.name] | None, None))
+    return dataclasses.make_dataclass(
+        name, twins, frozen=True, namespace={"__doc__": settings.__doc__, "__module__": __name__}
+    )
+
+
+RecipeChanges = _optional(plan.Recipe, "RecipeChanges")
+
+
+def demo(root: Path = Path("data/demo"), seed: int = 0) -> None:
+    """Render the demo data sets, in the layouts of Kinetics, UCF-101 and HMDB-51.
+
+    Args:
+        root: Folder to render into.
+        seed: Another seed gives other videos.
+    """
+    from i3d_lightning.datasets.demo import DemoSettings, render_demo
+
+    print(render_demo(root, DemoSettings(seed=seed)))
+
+
+def preview(
+    dataset: str = "demo-ucf101",
+    root: Path | None = None,
+    split: int = 1,
+    classes: int = 10,
+    output: Path = Path("preview.png"),
+) -> None:
+    """Draw a contact sheet (PNG) of a data set's clips and their optical flow.
+
+    Args:
+        dataset: Name of the data set.
+        root: Folder of the data set; the demo sets know theirs.
+        split: Official split, from 1.
+        classes: How many classes to show, one training clip each.
+        output: The picture to write.
+    """
+    from i3d_lightning import runner
+    from i3d_lightning.preview import draw_preview
+
+    shown = Experiment("i3d", "rgb", "none", "origin", dataset, split)
+    data = runner.read_data(shown, root, runner.Workspace())
+    draw_preview(data, runner.recipe_for(shown, {}), output, classes)
+    print(output)
+
+
+def pretrain(
+    dataset: str = "demo-kinetics",
+    architecture: str = "i3d",
+    stream: str = FUSION,
+    pretraining: str = "none",
+    weights: str | None = None,
+    root: Path | None = None,
+    seed: int = 0,
+    recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
+    runs: Path = Path("runs"),
+    cache: Path = Path("cache"),
+    name: str = "",
+    trainer: dict[str, Any] | None = None,
+    json: bool = False,
+) -> None:
+    """Train on Kinetics: its weights are what `kinetics` pretraining means from then on.
+
+    Args:
+        dataset: `kinetics` or `demo-kinetics`.
+        architecture: Row of the paper's Table 1.
+        stream: `rgb`, `flow`, `joint`, or `rgb+flow` for one network each.
+        pretraining: `none`, or `imagenet` to start from inflated ImageNet weights.
+        weights: The ImageNet weights, by name or path.
+        root: Folder of the data set; the demo set knows its own.
+        seed: Seed of initialisation, order, augmentation and dropout.
+        recipe: Settings that differ from the data set's recipe.
+        runs: Folder of all runs, tables included.
+        cache: Folder of flow and features, shared by all runs; may be deleted at any time.
+        name: A folder below `runs`, to keep runs with other settings apart.
+        trainer: Further arguments of Lightning's Trainer, such as devices and strategy.
+        json: Print one JSON object a line for each result.
+    """
+    from i3d_lightning.runner import Workspace
+
+    if not plan.is_kinetics(dataset):
+        raise InputError(
+            f"Pretraining is on kinetics or demo-kinetics, not on '{dataset}': use i3d experiment."
+        )
+    cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], [seed])
+    space = Workspace(runs, cache, name=name, trainer=trainer or {})
+    _run(cells, weights, root, recipe, space, json)
+
+
+def experiment(
+    protocol: str,
+    dataset: str = "demo",
+    architecture: str = "i3d",
+    stream: str = FUSION,
+    pretraining: str | None = None,
+    weights: str | None = None,
+    root: Path | None = None,
+    split: str = "1",
+    seed: int = 0,
+    seeds: int = 1,
+    recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
+    runs: Path = Path("runs"),
+    cache: Path = Path("cache"),
+    name: str = "",
+    trainer: dict[str, Any] | None = None,
+    json: bool = False,
+) -> None:
+    """Run a protocol on a data set, then print the table of all runs so far.
+
+    Args:
+        protocol: `origin` (train on the target only), `fixed` (frozen features, only the last layer
+            is trained) or `full-ft` (everything is fine-tuned).
+        dataset: `ucf101`, `hmdb51`, `folder`, `kinetics`, a demo set, or `demo` for both demo targets.
+        architecture: Row of the paper's Table 1.
+        stream: `rgb`, `flow`, `joint`, or `rgb+flow` for both and their fusion.
+        pretraining: `none`, `imagenet`, `kinetics` or `imagenet+kinetics`; read from the weights
+            where they say it, else `none` for origin and `kinetics` for the others.
+        weights: A name (see `i3d weights list`) or path, or one for each stream: `rgb=...,flow=...`.
+        root: Folder of the data set: videos and official split files as downloaded.
+        split: Official split, or several: `1,2,3`.
+        seed: The first seed.
+        seeds: How many seeds, counted up from the first.
+        recipe: Settings that differ from the data set's recipe.
+        runs: Folder of all runs, tables included.
+        cache: Folder of flow and features, shared by all runs; may be deleted at any time.
+        name: A folder below `runs`, to keep runs with other settings apart.
+        trainer: Further arguments of Lightning's Trainer, such as devices and strategy.
+        json: Print one JSON object a line for each experiment and each fusion, after the table.
+    """
+    from i3d_lightning.runner import Workspace
+
+    datasets = list(DEMO_TARGETS) if dataset == "demo" else dataset.split(",")
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
+    numbers = range(seed, seed + seeds)
+    cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
+    _run(cells, weights, root, recipe, Workspace(runs, cache, name=name, trainer=trainer or {}), json)
+
+
+def predict(
+    videos: list[str], weights: str = "i3d-rgb-kinetics400", top: int = 5, json: bool = False
+) -> None:
+    """Say what happens in any video.
+
+    Args:
+        videos: Video files.
+        weights: A name (see `i3d weights list`) or path.
+        top: How many classes to show.
+        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`).
+    """
+    from i3d_lightning.predict import Predictor
+
+    predictor = Predictor(weights)
+    failed = 0
+    for video in videos:
+        try:
+            best = predictor(Path(video), top)
+        except InputError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        if json:
+            answer = [{"label": label, "probability": round(p, 6)} for label, p in best]
+            print(dumps({"video": video, "predictions": answer}), flush=True)
+        else:
+            print(video)
+            for label, p in best:
+                print(f"  {p:.4f}  {label}", flush=True)
+    if failed:
+        raise SystemExit(1)
+
+
+def table(runs: Path = Path("runs"), name: str = "", json: bool = False) -> None:
+    """Print the table of all runs, and write it as CSV and Markdown and to wandb.
+
+    Args:
+        runs: Folder of all runs.
+        name: A folder below `runs`.
+        json: Print one JSON object a line for each row instead.
+    """
+    from i3d_lightning import results
+
+    complete = results.collect(runs / name)
+    if not complete:
+        raise InputError(f"There are no complete runs in {runs / name}: run i3d experiment first.")
+    found = results.scores(complete)
+    if json:
+        _print_json(score.as_json() for score in found)
+    else:
+        _show_table(found, runs / name)
+
+
+def weights_list(pattern: str = "*", json: bool = False) -> None:
+    """List the published weights that are known by name.
+
+    Args:
+        pattern: Only names that match this, such as `*flow*`.
+        json: Print one JSON object a line.
+    """
+    from i3d_lightning.weights import list_weights
+
+    entries = list_weights(pattern)
+    if not entries:
+        raise InputError(f"No weights match '{pattern}': i3d weights list shows all.")
+    if json:
+        _print_json(plan.plain(entry) for entry in entries)
+        return
+    from rich.table import Table
+
+    grid = Table("name", "stream", "pretraining", "top-1", "top-5", "licence", "source", box=None)
+    for e in entries:
+        grid.add_row(e.name, e.stream, e.pretraining, f"{e.top1:.1f}", f"{e.top5:.1f}", e.licence, e.source)
+    _print_rich(grid)
+
+
+def _cells(
+    protocol: str,
+    architecture: str,
+    stream: str,
+    pretraining: str | None,
+    weights: str | None,
+    datasets: Sequence[str],
+    splits: Sequence[int],
+    seeds: Sequence[int],
+) -> list[Experiment]:
+    """The experiments that a command line stands for, each checked."""
+    streams = ("rgb", "flow") if stream == FUSION else (stream,)
+    given = _weights_by_stream(weights, streams)
+    start = {s: _pretraining(protocol, pretraining, given[s]) for s in streams}
+    return [
+        Experiment(architecture, s, start[s], protocol, dataset, split, seed)  # type: ignore[arg-type]
+        for dataset in datasets
+        for split in splits
+        for seed in seeds
+        for s in streams
+    ]
+
+
+def _run(
+    cells: Sequence[Experiment],
+    weights: str | None,
+    root: Path | None,
+    recipe: Any,
+    space: Workspace,
+    json: bool,
+) -> None:
+    from i3d_lightning import results, runner
+
+    for cell in {replace(c, seed=0, stream="rgb") for c in cells}:  # before anything costs time
+        runner.read_data(cell, root, space)
+    given = _weights_by_stream(weights, {c.stream for c in cells})
+    changes = plan.plain(recipe)
+    done = [runner.run(c, space, root=root, weights=given[c.stream], changes=changes) for c in cells]
+    _show_table(results.scores(results.collect(space.runs / space.name)), space.runs / space.name)
+    if json:
+        _print_json(score.as_json() for score in results.scores(done))
+
+
+def _pretraining(protocol: str, said: str | None, weights: str | None) -> str:
+    """The pretraining that was said, or that the weights say, or that the protocol implies."""
+    if weights is not None:
+        from i3d_lightning.weights import load_weights
+
+        known = load_weights(weights).pretraining
+        if said is None and known is None:
+            raise InputError(
+                f"{weights} does not say what it was trained on: add --pretraining kinetics, say."
+            )
+        if said is not None and known is not None and said != known:
+            raise InputError(
+                f"{weights} has pretraining '{known}', not '{said}': drop --pretraining or change it."
+            )
+        return said or known  # type: ignore[return-value]
+    return said or ("none" if protocol == "origin" else "kinetics")
+
+
+def _weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str, str | None]:
+    """`rgb=a,flow=b` or one path for the only stream."""
+    if given is None:
+        return dict.fromkeys(streams)
+    if not given.startswith(tuple(f"{s}=" for s in ("rgb", "flow", "joint"))):
+        if len(streams) > 1:
+            raise InputError(
+                f"--weights {given} is for one stream, but two are to be run: "
+                "give rgb=...,flow=... or one --stream."
+            )
+        return dict.fromkeys(streams, given)
+    found: dict[str, str | None] = {}
+    for part in given.split(","):
+        name, _, found_at = part.partition("=")
+        found[name] = found_at
+    if set(found) != set(streams):
+        raise InputError(
+            f"--weights names {', '.join(found)}, but the streams to run are {', '.join(streams)}."
+        )
+    return found
+
+
+def _splits(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"split is '{text}', but must be a number such as 1, or several: 1,2,3.") from None
+
+
+def _show_table(found: Sequence[Any], root: Path) -> None:
+    from rich.table import Table
+
+    from i3d_lightning import results, tracking
+
+    summary = results.summarise(found)
+    layout = results.layout(summary)
+    grid = Table(*layout.columns, caption=results.LEGEND, caption_justify="left")
+    for row in layout.itertuples(index=False):
+        grid.add_row(*row)
+    _print_rich(grid)
+    csv, md = results.write_tables(root, summary)
+    print(f"Written to {csv} and {md}.")
+    tracking.log_tables({"results": layout, "numbers": summary.astype({"splits": str})}, root)
+
+
+def _print_rich(renderable: Any) -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width).print(renderable)
+
+
+def _print_json(rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        print(dumps(row), flush=True)
+
+
+VERBS: dict[str, Any] = {
+    "data": {"demo": demo, "preview": preview},
+    "pretrain": pretrain,
+    "experiment": experiment,
+    "predict": predict,
+    "table": table,
+    "weights": {"list": weights_list},
+}
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all verbs."""
+    parser = ArgumentParser(prog="i3d", description="Transfer-learning experiments on video.")
+    _add_verbs(parser, VERBS)
+    return parser
+
+
+def _add_verbs(parser: ArgumentParser, verbs: Mapping[str, Any]) -> None:
+    commands = parser.add_subcommands(dest="verb", metavar="VERB", title="verbs")
+    for name, verb in verbs.items():
+        if isinstance(verb, Mapping):
+            inner = ArgumentParser(description=f"{name}: {', '.join(verb)}")
+            commands.add_subcommand(name, inner, help=inner.description)
+            _add_verbs(inner, verb)
+        else:
+            summary = (verb.__doc__ or "").split("\n")[0]
+            commands.add_subcommand(name, _verb_parser(verb, summary), help=summary)
+
+
+def _verb_parser(verb: Callable[..., Any], summary: str) -> ArgumentParser:
+    parser = ArgumentParser(description=summary)
+    parser.add_argument("--config", action="config", help="A YAML file with any of these settings.")
+    hints = get_type_hints(verb)
+    parser.add_function_arguments(verb, skip={"json", "videos"}, as_group=False)
+    if "videos" in hints:
+        parser.add_argument("videos", nargs="+", help="Video files.")
+    if "json" in hints:
+        parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point: bad input ends in one sentence and exit code 2, Ctrl-C in 130."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("i3d_lightning").setLevel(logging.INFO)
+    for noisy in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    parser = build_parser()
+    config = parser.instantiate(parser.parse_args(argv))
+    verb: Any = VERBS
+    while isinstance(verb, Mapping):
+        name = config["verb"]
+        verb, config = verb[name], config[name]
+    arguments = {key: value for key, value in vars(config).items() if key != "config"}
+    try:
+        verb(**arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("Interrupted: run the same command to go on.", file=sys.stderr)
+        raise SystemExit(130) from None

@@ -1,0 +1,173 @@
+"""Things that figures hold, throw and open: each is a few shapes placed by points `t 3`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .geometry import Colour, Shape, apply, line, turn, vec
+
+WOOD: Colour = (150, 104, 62)
+STEEL: Colour = (70, 74, 82)
+UP = vec(0.0, 0.0, 1.0)
+
+
+def ball(centre: np.ndarray, radius: float, colour: Colour) -> list[Shape]:
+    return [line([centre], radius, colour)]
+
+
+def stick(start: np.ndarray, direction: np.ndarray, length: float, radius: float, colour: Colour) -> list[Shape]:
+    """A rod that begins at `start`."""
+    return [line([start, start + length * direction], radius, colour, nearer=0.03)]
+
+
+def bat(grip: np.ndarray, direction: np.ndarray, colour: Colour) -> list[Shape]:
+    """A baseball bat: thick at its end."""
+    rod = stick(grip, direction, 0.46, 0.016, colour)
+    return [*rod, line([grip + 0.24 * direction, grip + 0.46 * direction], 0.03, colour, nearer=0.03)]
+
+
+def club(grip: np.ndarray, direction: np.ndarray, head: np.ndarray) -> list[Shape]:
+    """A golf club, whose head points to where it strikes."""
+    end = grip + 0.52 * direction
+    return [*stick(grip, direction, 0.52, 0.013, STEEL), line([end, end + 0.08 * head], 0.026, STEEL, nearer=0.03)]
+
+
+def racket(grip: np.ndarray, direction: np.ndarray, across: np.ndarray, colour: Colour) -> list[Shape]:
+    """A tennis racket whose strings lie in the plane of `direction` and `across`."""
+    centre = grip + 0.32 * direction
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    rim = [centre + 0.13 * np.cos(a) * direction + 0.1 * np.sin(a) * across for a in angles]
+    return [*stick(grip, direction, 0.2, 0.016, colour), line(rim, 0.014, colour, closed=True, nearer=0.03)]
+
+
+def hammer(grip: np.ndarray, direction: np.ndarray, across: np.ndarray) -> list[Shape]:
+    end = grip + 0.26 * direction
+    head = line([end - 0.07 * across, end + 0.09 * across], 0.035, STEEL, nearer=0.04)
+    return [*stick(grip, direction, 0.26, 0.016, WOOD), head]
+
+
+def barbell(left: np.ndarray, right: np.ndarray, colour: Colour) -> list[Shape]:
+    """A bar through both hands with a disc at each end."""
+    along = (left - right) / np.linalg.norm(left - right, axis=-1, keepdims=True)
+    middle = (left + right) / 2
+    ends = [middle - 0.36 * along, middle + 0.36 * along]
+    return [
+        line([middle - 0.44 * along, middle + 0.44 * along], 0.014, STEEL, nearer=0.03),
+        *(_disc(end, along, 0.11, colour) for end in ends),
+    ]
+
+
+def _disc(centre: np.ndarray, axis: np.ndarray, radius: float, colour: Colour) -> Shape:
+    side = np.cross(axis, UP)
+    up = np.cross(side, axis)
+    angles = np.linspace(0, 2 * np.pi, 10, endpoint=False)
+    rim = [centre + radius * (np.cos(a) * side + np.sin(a) * up) for a in angles]
+    return line(rim, 0.018, colour, solid=True)
+
+
+def umbrella(grip: np.ndarray, shaft: np.ndarray, opening: np.ndarray, colour: Colour) -> list[Shape]:
+    """An umbrella along `shaft` from the hand; `opening` 0 is furled, 1 spread."""
+    side = np.cross(shaft, vec(0.31, 0.17, 0.93))
+    side /= np.linalg.norm(side, axis=-1, keepdims=True)
+    other = np.cross(shaft, side)
+    top = grip + 0.56 * shaft
+    radius = (0.03 + 0.37 * opening)[:, None]
+    rim = top - (0.36 - 0.2 * opening)[:, None] * shaft
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    edge = [rim + radius * (np.cos(a) * side + np.sin(a) * other) for a in angles]
+    shoulder = [top - 0.05 * shaft + 0.55 * radius * (np.cos(a) * side + np.sin(a) * other) for a in angles[::2]]
+    return [
+        *stick(grip - 0.06 * shaft, shaft, 0.66, 0.013, STEEL),
+        line([top, *shoulder, *edge], 0.01, colour, solid=True, nearer=0.02),
+    ]
+
+
+def rope(right: np.ndarray, left: np.ndarray, direction: np.ndarray, drop: float, colour: Colour) -> list[Shape]:
+    """A rope from hand to hand whose belly hangs or flies in `direction`."""
+    s = np.linspace(0, 1, 13)
+    belly = np.sin(np.pi * s) ** 0.6
+    points = [(1 - a) * right + a * left + drop * b * direction for a, b in zip(s, belly, strict=True)]
+    return [line(points, 0.014, colour)]
+
+
+def hoop(centre: np.ndarray, tilt: np.ndarray, radius: float, colour: Colour) -> list[Shape]:
+    """A ring around the body, in two halves so that the nearer one passes before it."""
+    angles = np.linspace(0, 2 * np.pi, 25)
+    rim = [centre + apply(tilt, radius * vec(np.cos(a), np.sin(a), 0.0)) for a in angles]
+    return [line(rim[i : i + 7], 0.018, colour) for i in range(0, 24, 6)]
+
+
+def box(centre: np.ndarray, size: float, colour: Colour) -> list[Shape]:
+    """A cardboard box with a strip of tape around its front and top."""
+    h = size / 2
+    corners = [centre + vec(x * h, y * h, z * h) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
+    tape = [centre + vec(x, y, z) * h for x, y, z in ((1, 0, -1), (1, 0, 1), (-1, 0, 1), (-1, 0, -1))]
+    light = (min(255, colour[0] + 55), min(255, colour[1] + 55), min(255, colour[2] + 45))
+    return [line(corners, 0.006, colour, solid=True), line(tape, 0.014, light, nearer=0.01)]
+
+
+def cart(handle: np.ndarray, colour: Colour) -> list[Shape]:
+    """A shopping cart before the hands that push or pull it; its wheels stand on the ground."""
+    x, z = handle[:, 0], handle[:, 2]
+    across = [-0.13, 0.13]
+    tub = [vec(x + dx, dy, dz) for dx, dz in ((0.08, 0.26), (0.44, 0.30), (0.50, 0.50), (0.04, 0.46)) for dy in across]
+    wheels = [line([vec(x + dx, dy, 0.04)], 0.04, STEEL) for dx in (0.12, 0.42) for dy in across]
+    legs = [line([vec(x + dx, dy, 0.06), vec(x + dx, dy, 0.3)], 0.012, STEEL) for dx in (0.12, 0.42) for dy in across]
+    bars = [line([vec(x, dy, z), vec(x + 0.06, dy, 0.44)], 0.016, STEEL) for dy in across]
+    return [*wheels, *legs, *bars, line(tub, 0.012, colour, solid=True)]
+
+
+def ladder(x: float, colour: Colour) -> list[Shape]:
+    """A ladder at distance `x` before the figure, taller than any frame."""
+    rails = [line([vec(x, y, -1.0), vec(x, y, 3.0)], 0.018, colour, nearer=-0.03) for y in (-0.17, 0.17)]
+    rungs = [line([vec(x, -0.17, z), vec(x, 0.17, z)], 0.014, colour, nearer=-0.03) for z in np.arange(-0.9, 3, 0.2)]
+    return [*rails, *rungs]
+
+
+def door(hinge: np.ndarray, angle: np.ndarray, colour: Colour, frame: Colour) -> list[Shape]:
+    """A door in its frame: shut along +y from the hinge at angle 0, swung towards -x as it opens."""
+    width, height = 0.5, 1.12
+    swing = vec(-np.sin(angle), np.cos(angle), 0.0)
+    jamb = hinge + vec(0.0, width, 0.0)
+    top = height * UP
+    leaf = [hinge, hinge + width * swing, hinge + width * swing + top, hinge + top]
+    panel = [hinge + a * width * swing + b * top for a, b in ((0.2, 0.55), (0.8, 0.55), (0.8, 0.9), (0.2, 0.9))]
+    knob = hinge + 0.88 * width * swing + 0.47 * top
+    light = (min(255, colour[0] + 25), min(255, colour[1] + 25), min(255, colour[2] + 25))
+    return [
+        line([hinge, jamb, jamb + top, hinge + top], 0.0, (52, 50, 54), solid=True, nearer=-0.3),
+        line([hinge, hinge + top, jamb + top, jamb], 0.022, frame, nearer=-0.2),
+        line(leaf, 0.006, colour, solid=True),
+        line(panel, 0.004, light, solid=True, nearer=0.004),
+        line([knob], 0.022, (215, 180, 80), nearer=0.02),
+    ]
+
+
+def chair(x: float, colour: Colour) -> list[Shape]:
+    """A chair behind the figure, its seat's middle at `x`, its back further behind."""
+    seat = [vec(x + dx, dy, 0.27) for dx in (-0.13, 0.13) for dy in (-0.13, 0.13)]
+    legs = [line([vec(x + dx, dy, 0.0), vec(x + dx, dy, 0.27)], 0.016, colour) for dx in (-0.13, 0.13) for dy in (-0.13, 0.13)]
+    back = [vec(x - 0.15, dy, dz) for dy in (-0.13, 0.13) for dz in (0.27, 0.62)]
+    return [*legs, line(seat, 0.014, colour, solid=True), line(back, 0.012, colour, solid=True, nearer=-0.02)]
+
+
+def flag(grip: np.ndarray, pole: np.ndarray, side: np.ndarray, ripple: np.ndarray, colour: Colour) -> list[Shape]:
+    """A flag that trails its pole towards `side` and ripples with the phase `ripple`."""
+    top = grip + 0.62 * pole
+    low = grip + 0.34 * pole
+    cloth: list[np.ndarray] = []
+    for u in (0.0, 0.33, 0.66, 1.0):
+        lift = (0.05 * u * np.sin(2 * np.pi * (ripple - 0.7 * u)))[:, None] * UP
+        cloth += [top + 0.4 * u * side + lift, low + 0.4 * u * side + lift]
+    quads = [line(cloth[i : i + 4], 0.006, colour, solid=True) for i in (0, 2, 4)]
+    return [*stick(grip - 0.2 * pole, pole, 0.84, 0.014, WOOD), *quads]
+
+
+def anvil(x: float) -> list[Shape]:
+    """A block to hammer on, at distance `x` before the figure."""
+    return [*box(vec(x, 0.0, 0.17), 0.34, (128, 96, 70)), line([vec(x - 0.1, 0, 0.36), vec(x + 0.14, 0, 0.36)], 0.03, STEEL)]
+
+
+def spun(axis: str, angle: np.ndarray) -> np.ndarray:
+    """Directions `t 3` of a hand of a clock: up at 0, turning forward (y) or to the right (x)."""
+    return apply(turn(axis, angle), UP)

@@ -1,0 +1,80 @@
+"""Training videos held out for validation, always by whole groups."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from i3d_lightning.datasets.videos import Video
+from i3d_lightning.plan import InputError
+
+
+def hold_out(
+    videos: Sequence[Video], fraction: float, seed: int
+) -> tuple[tuple[Video, ...], tuple[Video, ...]]:
+    """Parts videos into those to train on and about `fraction` of them to validate on.
+
+    Class by class, groups are held out as soon as that brings their share closer to `fraction`;
+    what a class is short of or has too much carries over to the next. Every class keeps training
+    videos.
+    """
+    remaining = Counter(video.label for video in videos)
+    held_out: set[int] = set()
+    owed = 0.0
+    for group in _groups_by_class(videos, seed):
+        owed += fraction * len(group)
+        labels = Counter(videos[i].label for i in group)
+        if owed >= len(group) / 2 and all(remaining[label] > taken for label, taken in labels.items()):
+            owed -= len(group)
+            remaining -= labels
+            held_out.update(group)
+    return (
+        tuple(video for i, video in enumerate(videos) if i not in held_out),
+        tuple(video for i, video in enumerate(videos) if i in held_out),
+    )
+
+
+def group_folds(videos: Sequence[Video], folds: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Deals videos into folds for cross-validation, by whole groups and evenly over classes.
+
+    Args:
+        videos: Videos to deal out.
+        folds: Number of folds; there are fewer where there are fewer groups.
+        seed: Decides which groups come together.
+
+    Returns:
+        For each fold the indices to train on and those to validate on.
+
+    Raises:
+        InputError: All videos are of one group.
+    """
+    groups = _groups_by_class(videos, seed)
+    if len(groups) < 2:
+        raise InputError("Cross-validation needs training videos of at least two groups: add videos of another source.")
+    parts: list[list[int]] = [[] for _ in range(min(folds, len(groups)))]
+    counts = [Counter[int]() for _ in parts]
+    for group in groups:
+        labels = Counter(videos[i].label for i in group)
+        fewest = min(
+            range(len(parts)),
+            key=lambda p: (sum(counts[p][label] * taken for label, taken in labels.items()), len(parts[p])),
+        )
+        parts[fewest] += group
+        counts[fewest] += labels
+    return [
+        (sorted(i for other in parts if other is not part for i in other), sorted(part)) for part in parts
+    ]
+
+
+def _groups_by_class(videos: Sequence[Video], seed: int) -> list[list[int]]:
+    """The groups' videos in random order, but those of one class (the group's most frequent) together."""
+    groups: dict[str, list[int]] = {}
+    for i, video in enumerate(videos):
+        groups.setdefault(video.group, []).append(i)
+    random = np.random.default_rng(seed)
+    shuffled = [groups[name] for name in random.permutation(sorted(groups))]
+    classes = sorted({video.label for video in videos})
+    rank = dict(zip(random.permutation(classes).tolist(), range(len(classes))))
+    return sorted(shuffled, key=lambda group: rank[Counter(videos[i].label for i in group).most_common(1)[0][0]])

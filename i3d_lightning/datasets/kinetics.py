@@ -1,0 +1,70 @@
+"""Kinetics (Kay et al., 2017): https://deepmind.com/kinetics, as common downloaders leave it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from i3d_lightning.datasets.folder import SUFFIXES
+from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder
+from i3d_lightning.plan import InputError
+
+_PARTS = {"train": ("train",), "validate": ("validate", "val"), "test": ("test",)}
+"""Parts of the data set and the names that their lists bear."""
+
+
+def read_kinetics(root: Path, split: int) -> DatasetSplit:
+    """Reads the public CSV lists (label, youtube_id, time_start, time_end, split).
+
+    Videos are found by name, `<id>_<start>_<end>` with times as six digits or `<id>` alone, in
+    whatever folders below `root`: downloaders differ in those, and in how they spell labels. Tested
+    on is the test set if any of its videos are there, and else the validation set.
+
+    Args:
+        root: Holds the CSV files, directly or in `annotations/`, and the videos.
+        split: Kinetics has only 1.
+
+    Raises:
+        InputError: The lists or all videos are missing, or a list is wrong.
+    """
+    if split != 1:
+        raise InputError(f"Kinetics has no split {split}: it has only split 1.")
+    lists = first_folder(root, (".", "annotations"), "train.csv", "Kinetics training list")
+    rows = {part: _rows(lists, names) for part, names in _PARTS.items()}
+    classes = tuple(sorted({row["label"] for part in rows.values() for row in part}))
+    files = {file.stem: file for file in sorted(root.rglob("*")) if file.suffix.lower() in SUFFIXES}
+    found = {part: _found(listed, files, classes) for part, listed in rows.items()}
+    tested_on = "test" if found["test"][0] else "validate"
+    (train, missing_train), (test, missing_test) = found["train"], found[tested_on]
+    return DatasetSplit("kinetics", split, classes, train, test, missing_train, missing_test, tested_on)
+
+
+def _rows(lists: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
+    """The labelled rows of the first list there is; early test lists had no labels."""
+    for file in (lists / f"{name}.csv" for name in names):
+        if file.is_file():
+            with file.open(newline="") as text:
+                reader = csv.DictReader(text)
+                lacking = {"label", "youtube_id", "time_start", "time_end"} - set(reader.fieldnames or ())
+                if lacking and file.name == "train.csv":
+                    raise InputError(f"{file} lacks the column {', '.join(sorted(lacking))}: use the public CSV list.")
+                return [] if lacking else [row for row in reader if row["label"]]
+    return []
+
+
+def _found(
+    rows: list[dict[str, str]], files: Mapping[str, Path], classes: tuple[str, ...]
+) -> tuple[tuple[Video, ...], tuple[str, ...]]:
+    """Listed videos that have a file, and the ids of the others."""
+    labels = {name: label for label, name in enumerate(classes)}
+    videos, missing = [], []
+    for row in rows:
+        source = row["youtube_id"]
+        id_ = f"{source}_{int(float(row['time_start'])):06d}_{int(float(row['time_end'])):06d}"
+        file = files.get(id_) or files.get(source)
+        if file is None:
+            missing.append(id_)
+        else:
+            videos.append(Video(id_, file, labels[row["label"]], source))
+    return tuple(videos), tuple(missing)

@@ -1,0 +1,52 @@
+"""UCF-101 (Soomro, Zamir and Shah, 2012): https://www.crcv.ucf.edu/data/UCF101.php."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder, present
+from i3d_lightning.plan import InputError
+
+
+def read_ucf101(root: Path, split: int) -> DatasetSplit:
+    """Reads a split from the official lists; videos are matched by the paths in them.
+
+    A class name parsed from a file name would not do: `HandstandPushups` holds files named
+    `v_HandStandPushups_*`.
+
+    Args:
+        root: Holds `UCF-101/` or `videos/`, and `ucfTrainTestlist/` or `splits/`, as downloaded.
+        split: 1, 2 or 3.
+
+    Raises:
+        InputError: The lists, the split or all of its videos are missing, or a list is wrong.
+    """
+    lists = first_folder(root, ("ucfTrainTestlist", "splits", "."), "classInd.txt", "UCF-101 class list")
+    train_list, test_list = (lists / f"{part}list{split:02d}.txt" for part in ("train", "test"))
+    for file in (train_list, test_list):
+        if not file.is_file():
+            known = sorted(int(f.stem[-2:]) for f in lists.glob("trainlist[0-9][0-9].txt"))
+            raise InputError(f"UCF-101 has no split {split} in {lists} ({file.name} is not there); known: {known}.")
+    videos = first_folder(root, ("UCF-101", "videos", "."), "*/*.*", "UCF-101 videos")
+    classes = tuple(line.split()[1] for line in _lines(lists / "classInd.txt"))
+    train, missing_train = present(_listed(train_list, videos, classes))
+    test, missing_test = present(_listed(test_list, videos, classes))
+    return DatasetSplit("ucf101", split, classes, train, test, missing_train, missing_test)
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for line in file.read_text().splitlines() if line.strip()]
+
+
+def _listed(file: Path, videos: Path, classes: tuple[str, ...]) -> Iterator[Video]:
+    labels = {name: label for label, name in enumerate(classes)}
+    for line in _lines(file):
+        name = line.split()[0]  # training lists add the class number
+        class_name = name.split("/")[0]
+        if class_name not in labels:
+            raise InputError(f"{file} names the class '{class_name}', which classInd.txt does not: use one version.")
+        group = re.search(r"_(g\d+)_c\d+", name)
+        source = group[1] if group else Path(name).stem
+        yield Video(name, videos / name, labels[class_name], f"{class_name}/{source}")

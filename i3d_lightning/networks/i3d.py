@@ -1,0 +1,115 @@
+"""Inflated 3-D Inception-v1 (I3D).
+
+Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset",
+https://arxiv.org/abs/1705.07750, section 2.4 and Figure 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .inception import FEATURE_SIZE, Inception, endpoint_names, require_known
+
+ENDPOINTS = (*endpoint_names(3), "Logits")
+
+
+class I3D(nn.Module):
+    """I3D: Inception-v1 in 3-D, an average pool, and a linear classifier at each time step.
+
+    It is fully convolutional: any clip of at least 9 frames and 32 px gives logits per time step, and
+    their mean over time, `network(clip).mean(2)`, is the prediction. Clips are RGB (3 channels) or flow
+    (2 channels) in [-1, 1].
+
+    Args:
+        classes: Number of classes.
+        channels: Channels of the clip: 3 for RGB, 2 for flow.
+        dropout: Probability to drop a feature before the classifier.
+        batchnorm_momentum: Share of each new batch in BatchNorm's running statistics.
+        final_endpoint: Last stage to build, one of `ENDPOINTS`. Before `Logits` there is no classifier,
+            and `forward` gives the activation of that stage.
+        early_temporal_stride: Let the first two max pools halve time too (an ablation of the paper's
+            pacing); clips must then have at least 33 frames.
+
+    Raises:
+        ValueError: There is no such endpoint.
+    """
+
+    feature_size = FEATURE_SIZE
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 3,
+        dropout: float = 0.5,
+        batchnorm_momentum: float = 0.1,
+        final_endpoint: str = "Logits",
+        early_temporal_stride: bool = False,
+    ) -> None:
+        super().__init__()
+        require_known([final_endpoint], ENDPOINTS)
+        self.has_head = final_endpoint == "Logits"
+        last = "Mixed_5c" if self.has_head else final_endpoint
+        self.inception = Inception(3, channels, batchnorm_momentum, last, early_temporal_stride)
+        if self.has_head:
+            self.dropout = nn.Dropout(dropout)
+            self.reset_classifier(classes)
+
+    def reset_classifier(self, classes: int) -> None:
+        """Replace the classifier by a new, randomly initialised one for another number of classes."""
+        like = next(self.parameters())
+        self.classifier = nn.Linear(self.feature_size, classes, device=like.device, dtype=like.dtype)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k *s"]:
+        """Logits `b k s` per time step, or the activation `b k t h w` of an earlier final endpoint.
+
+        Args:
+            clip: Clips in [-1, 1].
+
+        Raises:
+            ValueError: The clip has another rank or number of channels, or is too small.
+        """
+        if not self.has_head:
+            return self.inception(clip)
+        return self.forward_head(self.forward_features(clip))
+
+    def forward_features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 s"]:
+        """Features per time step, after the final average pool."""
+        return average_pool(self.inception(clip))
+
+    def forward_head(self, features: Float[Tensor, "b 1024 s"]) -> Float[Tensor, "b k s"]:
+        """Logits per time step from features, kept out of autocast: bf16 has only eighths above 16."""
+        with torch.autocast(features.device.type, enabled=False):
+            dropped = self.dropout(features.to(self.classifier.weight.dtype))
+            return self.classifier(dropped.transpose(1, 2)).transpose(1, 2)
+
+    def endpoints(self, clip: Float[Tensor, "b c t h w"], names: Iterable[str]) -> dict[str, Tensor]:
+        """Activations of the stages named, `b c t h w`, or `b k s` for `Logits`.
+
+        Raises:
+            ValueError: A name is not that of a stage built, or the clip is one that `forward` refuses.
+        """
+        wanted = set(names)
+        if not (self.has_head and "Logits" in wanted):
+            return self.inception.endpoints(clip, wanted)
+        require_known(wanted, ENDPOINTS)
+        found = self.inception.endpoints(clip, wanted - {"Logits"} | {"Mixed_5c"})
+        found["Logits"] = self.forward_head(average_pool(found["Mixed_5c"]))
+        return {name: found[name] for name in found if name in wanted}
+
+
+def average_pool(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c s"]:
+    """Mean over two neighbouring time steps and 7x7 positions (or all, on a smaller grid), stride 1.
+
+    Positions that remain, which larger frames than 224 px leave, are averaged. Computed in float32 at
+    least, since the CPU has no bf16 kernel.
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    window = (2, min(7, x.shape[3]), min(7, x.shape[4]))
+    return F.avg_pool3d(x, window, stride=1).mean(dim=(3, 4))

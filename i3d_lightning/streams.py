@@ -1,0 +1,192 @@
+"""The LightningModule that wraps each stream: network, loss, metrics, optimiser, predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from i3d_lightning.plan import Training, digest
+from i3d_lightning.video.transforms import normalise
+
+
+def precision(wanted: str) -> Any:
+    """The Lightning precision behind `auto`: bf16 where the device has bf16 matrix instructions."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    has_bf16 = any(getattr(torch.cpu, name, bool)() for name in features)
+    return "bf16-mixed" if has_bf16 else "32-true"
+
+
+class VideoStream(L.LightningModule):
+    """One stream of a two-stream model: trains on clips, tests on whole videos.
+
+    Args:
+        network: Takes a clip `b c t h w` in [-1, 1] and gives logits per time step, `b k s`.
+        classes: Number of classes k.
+        training: Loss, optimiser and schedule settings.
+        seed: Dropout derives from it and the position in training alone, so that a resumed run
+            equals an undisturbed one (Lightning does not restore random state).
+
+    Attributes:
+        predictions: After testing, on every process: index of a video -> its logits (k), float32,
+            averaged over time before any softmax (section 2.4 of the paper).
+        unreadable: After testing: index of a video that could not be decoded -> why.
+    """
+
+    def __init__(self, network: nn.Module, classes: int, training: Training, seed: int) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last_3d)
+        self.training_settings = training
+        self.seed = seed
+        self.predictions: dict[int, Tensor] = {}
+        self.unreadable: dict[int, str] = {}
+        self._plateau_state: dict[str, Any] | None = None
+        self.plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self.metrics = nn.ModuleDict({part: _metrics(classes) for part in ("fit", "val")})
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Logits `b k` of uint8 clips `b c t h w`, averaged over time."""
+        return self.network(prepare(clip)).float().mean(dim=2)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        position = digest(self.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(int(position[:12], 16))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, "fit")
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._step(batch, "val")
+
+    def _step(self, batch: dict[str, Tensor], part: str) -> Tensor:
+        logits = self(batch["clip"])
+        loss = F.cross_entropy(logits, batch["label"])
+        metrics = self.metrics[part]
+        metrics["loss"](loss.detach(), len(logits))  # type: ignore[index,operator]
+        for name in ("top1", "top5"):
+            metrics[name](logits.detach(), batch["label"])  # type: ignore[index,operator]
+        return loss
+
+    def on_validation_epoch_end(self) -> None:
+        loss = self._log_metrics("val")["loss"]
+        if self.plateau is not None:
+            # Lightning would step it after the checkpoint is written and not again on resume.
+            self.plateau.step(loss)
+
+    def on_train_epoch_end(self) -> None:
+        self._log_metrics("fit")
+
+    def _log_metrics(self, part: str) -> dict[str, Tensor]:
+        values = {name: metric.compute() for name, metric in self.metrics[part].items()}  # type: ignore[operator,union-attr]
+        for name, metric in self.metrics[part].items():  # type: ignore[operator,union-attr]
+            self.log(f"{part}/{name}", values[name], prog_bar=name != "top5", rank_zero_only=True)
+            metric.reset()
+        return values
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.plateau is not None:
+            checkpoint["plateau"] = self.plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._plateau_state = checkpoint.get("plateau")
+
+    def on_train_start(self) -> None:
+        if self.plateau is not None and self._plateau_state is not None:
+            self.plateau.load_state_dict(self._plateau_state)
+
+    def on_test_start(self) -> None:
+        self.predictions, self.unreadable = {}, {}
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        if batch["clip"] is None:
+            self.unreadable[int(batch["index"])] = batch["error"]
+            return
+        for index, logits in zip(batch["index"].tolist(), self(batch["clip"]).cpu(), strict=True):
+            self.predictions[index] = logits
+
+    def on_test_epoch_end(self) -> None:
+        self.predictions = merged(self.predictions)
+        self.unreadable = merged(self.unreadable)
+
+    def configure_optimizers(self) -> Any:
+        settings = self.training_settings
+        optimizer: torch.optim.Optimizer
+        if settings.optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                self.network.parameters(),
+                lr=settings.learning_rate,
+                momentum=settings.momentum,
+                weight_decay=settings.weight_decay,
+            )
+        else:
+            optimizer = torch.optim.AdamW(
+                self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            )
+        if settings.schedule == "plateau":
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=0.1, patience=settings.patience
+            )
+            return optimizer
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.steps)
+        return [optimizer], [{"scheduler": cosine, "interval": "step"}]
+
+
+class FrozenStream(L.LightningModule):
+    """A network that never trains: gives each video's features to whoever stores them.
+
+    It stays in `eval()` through every `train()` call, so BatchNorm neither uses nor updates batch
+    statistics, and no parameter asks for a gradient.
+
+    Args:
+        network: Offers `forward_features`.
+        keep: Called with the index of a video and its features (f), averaged over time.
+    """
+
+    def __init__(self, network: nn.Module, keep: Any) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last_3d).requires_grad_(False).eval()
+        self.keep = keep
+        self.unreadable: dict[int, str] = {}
+
+    def train(self, mode: bool = True) -> FrozenStream:
+        return super().train(False)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        if batch["clip"] is None:
+            self.unreadable[int(batch["index"])] = batch["error"]
+            return
+        features = self.network.forward_features(prepare(batch["clip"])).float().mean(dim=2).cpu()  # type: ignore[operator]
+        for index, feature in zip(batch["index"].tolist(), features, strict=True):
+            self.keep(index, feature)
+
+    def on_predict_epoch_end(self) -> None:
+        self.unreadable = merged(self.unreadable)
+
+
+def _metrics(classes: int) -> nn.ModuleDict:
+    top = {f"top{k}": MulticlassAccuracy(classes, top_k=min(k, classes), average="micro") for k in (1, 5)}
+    return nn.ModuleDict({"loss": MeanMetric(), **top})
+
+
+def prepare(clip: Tensor) -> Tensor:
+    """uint8 `b c t h w` as the network wants it: in [-1, 1], channels last in memory."""
+    return normalise(clip).contiguous(memory_format=torch.channels_last_3d)
+
+
+def merged(mine: dict[int, Any]) -> dict[int, Any]:
+    """All processes' entries, by key: what a padded DistributedSampler counts twice is kept once."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return dict(sorted(mine.items()))
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, mine)
+    return dict(sorted((key, value) for part in parts for key, value in part.items()))

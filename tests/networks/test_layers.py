@@ -1,0 +1,78 @@
+"""Padding against TensorFlow's own formula, written out independently."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from i3d_lightning.networks.layers import ConvUnit, MaxPool, same_padding
+
+SIZES = [(9, 9, 9), (10, 11, 12), (13, 8, 7), (16, 15, 14), (7, 17, 10)]
+
+
+def tensorflow_pads(size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...]) -> list[int]:
+    """As F.pad takes them, from the wanted output length: TensorFlow's documentation of "SAME"."""
+    pads: list[int] = []
+    for n, k, s in reversed(list(zip(size, kernel, stride, strict=True))):
+        total = max((math.ceil(n / s) - 1) * s + k - n, 0)
+        pads += [total // 2, total - total // 2]
+    return pads
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("kernel", "stride"), [(7, 2), (3, 2), (3, 1), (2, 2), (1, 1), (1, 2), (5, 3)])
+def test_same_padding_is_tensorflows(size, kernel, stride):
+    pads = same_padding(size, (kernel,) * 3, (stride,) * 3)
+    flat = [n for pair in reversed(pads) for n in pair]
+    assert flat == tensorflow_pads(size, (kernel,) * 3, (stride,) * 3)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("kernel", "stride"), [(7, 2), (3, 2), (3, 1), (1, 1)])
+def test_convolution_is_padded_as_in_tensorflow(dims, size, kernel, stride):
+    size = size[:dims]
+    unit = ConvUnit(dims, 2, 3, kernel, stride).double().eval()
+    x = torch.randn(2, 2, *size, dtype=torch.float64)
+    padded = F.pad(x, tensorflow_pads(size, (kernel,) * dims, (stride,) * dims))
+    convolve = F.conv2d if dims == 2 else F.conv3d
+    expected = F.relu(convolve(padded, unit.conv.weight, stride=stride) / math.sqrt(1 + 1e-3))
+    got = unit(x)
+    assert got.shape[2:] == tuple(math.ceil(n / stride) for n in size)
+    torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("kernel", "stride"),
+    [
+        ((1, 3, 3), (1, 2, 2)),
+        ((3, 3, 3), (2, 2, 2)),
+        ((3, 3, 3), (1, 1, 1)),
+        ((2, 2, 2), (2, 2, 2)),
+        ((3, 3), (2, 2)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_max_pool_is_padded_as_in_tensorflow(size, kernel, stride, dtype, channels_last):
+    size = size[: len(kernel)]
+    x = (torch.randn(2, 16, *size) - 5).to(dtype)  # below zero, where padding by zeros would show
+    if channels_last:
+        x = x.to(memory_format=torch.channels_last if len(kernel) == 2 else torch.channels_last_3d)
+    padded = F.pad(x, tensorflow_pads(size, kernel, stride), value=-math.inf)
+    pool = F.max_pool2d if len(kernel) == 2 else F.max_pool3d
+    torch.testing.assert_close(MaxPool(kernel, stride)(x), pool(padded, kernel, stride), rtol=0, atol=0)
+
+
+def test_running_statistics_follow_the_momentum():
+    unit = ConvUnit(3, 2, 4, 1, batchnorm_momentum=0.25).train()
+    x = torch.randn(5, 2, 4, 6, 6)
+    unit(x)
+    convolved = F.conv3d(x, unit.conv.weight)
+    mean, variance = convolved.mean((0, 2, 3, 4)), convolved.transpose(0, 1).flatten(1).var(1)
+    torch.testing.assert_close(unit.bn.running_mean, 0.25 * mean)
+    torch.testing.assert_close(unit.bn.running_var, 0.75 + 0.25 * variance)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import TINY
+
+from i3d_lightning.cli import main
+
+
+def recipe() -> list[str]:
+    return [
+        f"--recipe.{part}.{key}={json.dumps(value)}"
+        for part, keys in TINY.items()
+        for key, value in keys.items()
+    ]
+
+
+def refused(capsys, *argv: str) -> str:
+    """The one sentence that a wrong command line is answered with."""
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code not in (0, None)
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Traceback" not in said
+    return said
+
+
+def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, capsys):
+    main(
+        [
+            "experiment", "--protocol=origin", "--dataset=ucf101", f"--root={tiny_ucf}",
+            f"--runs={tmp_path / 'runs'}",            f"--cache={tmp_path / 'cache'}", *recipe(), "--json",
+        ]
+    )  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    rows = [json.loads(line) for line in lines[-3:]]
+    assert [r["run"].split("/")[1] for r in rows] == ["i3d-rgb", "i3d-flow", "i3d-rgb+flow"]
+    for row in rows:
+        assert row.keys() == {"run", "top1", "top5", "videos", "missing"}
+        assert row["videos"] == 8
+        assert row["missing"] == {"train": 0, "test": 4}
+        assert 0 <= row["top1"] <= row["top5"] <= 100
+    table = (tmp_path / "runs" / "table.md").read_text()
+    assert "RGB+Flow" in table
+    assert "0 train, 4 test" in table
+    assert (tmp_path / "runs" / "table.csv").read_text().count("\n") == 4
+
+    main(["table", f"--runs={tmp_path / 'runs'}", "--json"])
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--protocol=fixd"], "did you mean 'fixed'"),
+        (["--protocol=fixed", "--dataset=ucf11"], "did you mean 'ucf101'"),
+        (["--protocol=fixed", "--stream=rgb+flo"], "did you mean 'rgb'"),
+        (["--protocol=fixed", "--dataset=ucf101"], "--root FOLDER"),
+        (["--protocol=fixed", "--dataset=ucf101", "--root=/nowhere"], "/nowhere is not a folder"),
+        (["--protocol=origin", "--pretraining=kinetics"], "origin never sees Kinetics"),
+        (["--protocol=full-ft", "--pretraining=imagenet"], "full-ft from imagenet is origin from imagenet"),
+        (
+            ["--protocol=fixed", "--architecture=c3d", "--stream=rgb", "--dataset=demo-ucf101"],
+            "not implemented yet",
+        ),
+        (["--protocol=fixed", "--weights=no/such/file.pt", "--stream=rgb"], "no/such/file.pt"),
+        (
+            ["--protocol=fixed", "--weights=i3d-rgb-kinetics40", "--stream=rgb"],
+            "did you mean 'i3d-rgb-kinetics400'",
+        ),
+        (["--protocol=fixed", "--weights=a.pt"], "for one stream, but two are to be run"),
+        (["--protocol=fixed", "--weights=rgb=a.pt,flo=b.pt"], "the streams to run are rgb, flow"),
+        (["--protocol=fixed", "--split=one"], "split is 'one'"),
+        (["--protocol=fixed", "--seeds=0"], "at least one seed"),
+    ],
+)
+def test_bad_input_is_one_sentence(argv, sentence, tmp_path, capsys):
+    said = refused(
+        capsys, "experiment", *argv, f"--runs={tmp_path / 'runs'}", f"--cache={tmp_path / 'cache'}"
+    )
+    assert sentence in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_kinetics_weights_make_no_origin(assets, tmp_path, capsys):
+    weights = assets / "weights" / "i3d-kinetics-400.ckpt"
+    said = refused(
+        capsys,
+        "experiment",
+        "--protocol=origin",
+        f"--weights={weights}",
+        "--stream=rgb",
+        f"--runs={tmp_path}",
+    )
+    assert "origin never sees Kinetics" in said
+
+
+def test_a_split_that_does_not_exist(tiny_ucf, tmp_path, capsys):
+    said = refused(
+        capsys, "experiment", "--protocol=origin", "--dataset=ucf101", f"--root={tiny_ucf}", "--split=4",
+        f"--runs={tmp_path}",
+    )  # fmt: skip
+    assert "4" in said
+
+
+def test_no_runs_yet(tmp_path, capsys):
+    assert "run i3d experiment first" in refused(capsys, "table", f"--runs={tmp_path}")
+
+
+def test_predict_goes_on_after_a_bad_video_and_says_so(assets, tmp_path, capsys):
+    bad = tmp_path / "half.mp4"
+    bad.write_bytes((assets / "clips" / "arm_wrestling.mp4").read_bytes()[:1000])
+    weights = assets / "weights" / "i3d-kinetics-400.ckpt"
+    clips = [assets / "clips" / name for name in ("arm_wrestling.mp4", "clean_and_jerk.mp4")]
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", str(bad), *map(str, clips), f"--weights={weights}", "--json"])
+    assert stop.value.code == 1
+    said = capsys.readouterr()
+    assert str(bad) in said.err
+    first, second = (json.loads(line) for line in said.out.splitlines())
+    assert (first["video"], len(first["predictions"])) == (str(clips[0]), 5)
+    assert first["predictions"][0]["label"] == "arm wrestling"
+    assert first["predictions"][0]["probability"] == pytest.approx(1.0, abs=0.005)
+    assert second["predictions"][0]["label"] == "clean and jerk"
+    assert second["predictions"][0]["probability"] == pytest.approx(0.997, abs=0.003)
+
+
+def test_weights_are_listed(capsys):
+    main(["weights", "list", "*rgb*", "--json"])
+    names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
+    assert "i3d-rgb-kinetics400" in names
+    assert not any("flow" in name for name in names)
+
+
+def test_a_printed_config_can_be_used(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["experiment", "--protocol=fixed", "--recipe.training.steps=7", "--print_config"])
+    config = capsys.readouterr().out
+    assert yaml.safe_load(config)["recipe"]["training"]["steps"] == 7
+    (tmp_path / "config.yaml").write_text(config)
+    said = refused(capsys, "experiment", f"--config={tmp_path / 'config.yaml'}", "--dataset=ucf101")
+    assert "--root FOLDER" in said
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parents[1].glob("experiments/*.yaml")), ids=lambda p: p.stem
+)
+def test_every_recipe_under_experiments_parses(path, tmp_path, capsys):
+    verb = "pretrain" if "kinetics" in path.stem else "experiment"
+    with pytest.raises(SystemExit) as stop:
+        main([verb, f"--config={path}", "--print_config"])
+    assert stop.value.code in (0, None)
+    assert path.read_text().startswith("# ")

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+from conftest import TINY
+
+from i3d_lightning.plan import Experiment
+from i3d_lightning.results import Predictions
+
+
+def test_two_processes_give_the_predictions_of_one(tiny_ucf, tmp_path):
+    """A frozen network evaluated by two processes: the same videos, once each, and the same logits.
+
+    The weights are one checkpoint's; training itself differs, since plain batch normalisation keeps
+    statistics per process.
+    """
+    import torch
+
+    from i3d_lightning import architectures
+    from i3d_lightning.plan import Training
+    from i3d_lightning.weights import save_weights
+
+    torch.manual_seed(0)
+    weights = tmp_path / "kinetics.safetensors"
+    save_weights(
+        weights, architectures.spec("i3d").network(5, 3, Training()), architecture="i3d", stream="rgb",
+        pretraining="kinetics", labels=tuple("abcde"),
+    )  # fmt: skip
+    found = []
+    for devices, strategy in ((1, "auto"), (2, "ddp")):
+        runs = tmp_path / f"runs{devices}"
+        flags = [f"--recipe.{p}.{k}={json.dumps(v)}" for p, keys in TINY.items() for k, v in keys.items()]
+        subprocess.run(
+            [
+                sys.executable, "-m", "i3d_lightning", "experiment", "--protocol=fixed", "--dataset=ucf101",
+                "--stream=rgb", f"--root={tiny_ucf}", f"--weights={weights}", f"--runs={runs}",
+                f"--cache={runs / 'cache'}", *flags,
+                f"--trainer={{accelerator: cpu, devices: {devices}, strategy: {strategy}}}",
+            ],
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )  # fmt: skip
+        folder = runs / Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101").folder
+        found.append(Predictions.load(folder / "predictions.npz"))
+    one, two = found
+    assert one.ids == two.ids
+    assert len(set(two.ids)) == 8
+    np.testing.assert_allclose(one.logits, two.logits, atol=1e-4)

@@ -1,0 +1,41 @@
+"""What is said of published weights."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import pytest
+
+from i3d_lightning import plan
+from i3d_lightning.weights import kinetics400_labels, list_weights
+from i3d_lightning.weights.registry import SourcePackage
+
+
+def test_patterns_choose_by_name():
+    everything = [entry.name for entry in list_weights()]
+    assert everything == [
+        "i3d-rgb-kinetics400",
+        "i3d-rgb-imagenet-kinetics400",
+        "i3d-flow-imagenet-kinetics400",
+    ]
+    assert [entry.name for entry in list_weights("*flow*")] == ["i3d-flow-imagenet-kinetics400"]
+    assert list_weights("c3d*") == []
+
+
+@pytest.mark.parametrize("entry", list_weights(), ids=lambda entry: entry.name)
+def test_entries_are_complete(entry):
+    assert entry.stream in plan.streams(entry.architecture)
+    assert entry.pretraining in get_args(plan.Pretraining)
+    assert (entry.flow is None) == (entry.stream == "rgb")
+    assert (entry.clips.fps, entry.clips.short_side, entry.clips.crop) == (25, 256, 224)
+    assert entry.classes == len(kinetics400_labels())
+    hashes = [entry.sha256]
+    if isinstance(entry.location, SourcePackage):
+        hashes.append(entry.location.sha256)
+    assert all(h is None or re.fullmatch("[0-9a-f]{64}", h) for h in hashes)
+
+
+def test_labels_are_the_official_list(assets):
+    official = (assets / "labels" / "kinetics400_label_map.txt").read_text().splitlines()
+    assert kinetics400_labels() == tuple(official)

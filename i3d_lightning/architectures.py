@@ -26,12 +26,14 @@ class Spec:
         title: The paper's name for it.
         row: The paper's letter for it.
         clips: Its training and test clips.
+        smallest: The shortest and smallest clip that it takes, in frames and pixels.
         network: Builds it from classes, input channels, and how it is trained.
     """
 
     title: str
     row: str
     clips: plan.Clips
+    smallest: tuple[int, int]
     network: Callable[[int, int, plan.Training], nn.Module]
 
 
@@ -45,7 +47,7 @@ def _i3d(classes: int, channels: int, training: plan.Training) -> nn.Module:
 
 
 ARCHITECTURES: dict[str, Spec] = {
-    "i3d": Spec("Two-Stream I3D", "(e)", plan.Clips(train_frames=64, test_frames=250), _i3d),
+    "i3d": Spec("Two-Stream I3D", "(e)", plan.Clips(train_frames=64, test_frames=250), (9, 32), _i3d),
 }
 
 CHANNELS = {"rgb": 3, "flow": 2}

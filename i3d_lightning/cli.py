@@ -7,6 +7,7 @@ come from the functions' signatures and docstrings through jsonargparse.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
 import sys
 import warnings
@@ -282,6 +283,7 @@ def _run(
 ) -> None:
     from i3d_lightning import results, runner
 
+    _quieten_lightning()
     for cell in {replace(c, seed=0, stream="rgb") for c in cells}:  # before anything costs time
         runner.read_data(cell, root, space)
     given = _weights_by_stream(weights, {c.stream for c in cells})
@@ -290,6 +292,13 @@ def _run(
     _show_table(results.scores(results.collect(space.runs / space.name)), space.runs / space.name)
     if json:
         _print_json(score.as_json() for score in results.scores(done))
+
+
+def _quieten_lightning() -> None:
+    """What Lightning says of devices and workers is noise here; its errors are not."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
 
 
 def _pretraining(protocol: str, said: str | None, weights: str | None) -> str:
@@ -412,9 +421,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point: bad input ends in one sentence and exit code 2, Ctrl-C in 130."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("i3d_lightning").setLevel(logging.INFO)
-    for noisy in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
     parser = build_parser()
     config = parser.instantiate(parser.parse_args(argv))
     verb: Any = VERBS
@@ -427,6 +433,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("error: No disk space is left: free some and run the same command to go on.", file=sys.stderr)
+        raise SystemExit(2) from None
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise  # Lightning turns Ctrl-C into an exit of its own
         print("Interrupted: run the same command to go on.", file=sys.stderr)
         raise SystemExit(130) from None

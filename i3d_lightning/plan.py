@@ -150,6 +150,27 @@ class Recipe:
     training: Training = field(default_factory=Training)
 
 
+# The demo sets run small: 16 frames of 48 px, minutes instead of days on two CPU cores. They are not
+# mirrored, since some classes differ by direction alone, and their runs are too short to watch a plateau.
+DEMO: Mapping[str, Any] = {
+    "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "flip": False},
+    "flow": {"scales": 3, "warps": 2, "inner_iterations": 10, "outer_iterations": 2, "bound": 5.0},
+    "training": {
+        "steps": 100,
+        "validate_every": 50,
+        "batch_size": 16,
+        "device_batch": 16,
+        "optimizer": "adamw",
+        "learning_rate": 4e-4,
+        "weight_decay": 1e-2,
+        "schedule": "cosine",
+    },
+}
+DEMO_PRETRAINING: Mapping[str, Any] = {
+    "training": {"steps": 540, "validate_every": 180, "validation_fraction": 0.03, "dropout": 0.0},
+}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One cell of the comparison: the unit that is run, resumed, stored and tabulated.

@@ -229,8 +229,8 @@ def _predictions(videos: Sequence[Video], logits: Mapping[str, Tensor], classes:
 def _set_classifier(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
     """Put a fitted softmax layer into the network, so that its weights predict by themselves."""
     with torch.no_grad():
-        network.logits.weight.copy_(weight.view_as(network.logits.weight))  # type: ignore[union-attr,operator,arg-type]
-        network.logits.bias.copy_(bias)  # type: ignore[union-attr,operator]
+        network.classifier.weight.copy_(weight.view_as(network.classifier.weight))  # type: ignore[union-attr,operator,arg-type]
+        network.classifier.bias.copy_(bias)  # type: ignore[union-attr,operator]
 
 
 def _last(trainer: L.Trainer, names: Sequence[str]) -> dict[str, float]:

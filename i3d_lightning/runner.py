@@ -39,9 +39,6 @@ log = logging.getLogger(__name__)
 WEIGHTS = "weights.safetensors"
 FINGERPRINT = "fingerprint.json"
 
-DEMO_KINETICS: Mapping[str, Any] = {}
-DEMO_TARGET: Mapping[str, Any] = {}
-
 
 @dataclass(frozen=True)
 class Workspace:
@@ -69,8 +66,23 @@ def recipe_for(experiment: Experiment, changes: Mapping[str, Any]) -> Recipe:
     """The settings of an experiment: Table 1's clips, the data set's recipe, the user's changes."""
     recipe = Recipe(clips=architectures.spec(experiment.architecture).clips)
     if plan.is_demo(experiment.dataset):
-        recipe = plan.compose(recipe, DEMO_KINETICS if plan.is_kinetics(experiment.dataset) else DEMO_TARGET)
-    return plan.compose(recipe, changes)
+        recipe = plan.compose(recipe, plan.DEMO)
+        if plan.is_kinetics(experiment.dataset):
+            recipe = plan.compose(recipe, plan.DEMO_PRETRAINING)
+    recipe = plan.compose(recipe, changes)
+    _check_clips(experiment, recipe.clips)
+    return recipe
+
+
+def _check_clips(experiment: Experiment, clips: plan.Clips) -> None:
+    frames, pixels = architectures.spec(experiment.architecture).smallest
+    for name, least in (("train_frames", frames), ("test_frames", frames), ("crop", pixels)):
+        if getattr(clips, name) < least:
+            raise InputError(
+                f"clips.{name} is {getattr(clips, name)}, but {experiment.architecture} needs at least {least}."
+            )
+    if clips.crop > clips.short_side:
+        raise InputError(f"clips.crop is {clips.crop}, but must not exceed clips.short_side, {clips.short_side}.")
 
 
 def read_data(experiment: Experiment, root: Path | None, space: Workspace) -> DatasetSplit:
@@ -185,7 +197,7 @@ def starting_weights(
             return load_weights(entry.name)
     raise InputError(
         f"No {experiment.architecture} {experiment.stream} weights with pretraining "
-        f"'{experiment.pretraining}' are known: give a file with --weights, or train them first with i3d pretrain."
+        f"'{experiment.pretraining}' are known: give a file with --weights, or train them with i3d pretrain."
     )
 
 

@@ -86,7 +86,7 @@ def fit_cross_validated(
 
 
 def _scaling(features: Tensor, scaling: str) -> tuple[Tensor, Tensor]:
-    """Shift and scale of each feature; centring changes no solution, as the bias is free, but finds it sooner."""
+    """Shift and scale of each feature; centring changes no solution (the bias is free), but speeds it."""
     deviation = features.std(0, unbiased=False)
     if scaling == "none":  # one scale for all, so that a penalty means the same for any network
         deviation = deviation.square().mean().sqrt().expand_as(deviation)

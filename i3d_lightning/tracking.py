@@ -53,17 +53,18 @@ def loggers(experiment: Experiment, recipe: Recipe, folder: Path, runs: Path) ->
     found: list[Any] = [CSVLogger(folder, name="curves")]
     if mode() != "disabled":
         try:
-            curves = Curves(
+            import wandb
+
+            started = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", PROJECT),
                 name=experiment.name,
                 group=experiment.dataset,
-                save_dir=str(runs),
-                mode=mode(),
+                dir=runs,
+                mode=mode(),  # type: ignore[arg-type]
                 config={**plain(experiment), "recipe": plain(recipe)},
                 settings=_settings(),
             )
-            _ = curves.experiment  # starts wandb now, so that it fails here and not in training
-            found.append(curves)
+            found.append(Curves(experiment=started))
         except Exception as error:
             _report(error)
     return found

@@ -182,7 +182,8 @@ def command(root: Path, runs: Path, *more: str) -> list[str]:
     ]
     return [
         sys.executable, "-m", "i3d_lightning", "experiment", "--protocol=origin", "--dataset=ucf101",
-        "--stream=rgb",        f"--root={root}", f"--runs={runs}", f"--cache={runs / 'cache'}", *flags, "--recipe.training.steps=12",
+        "--stream=rgb", f"--root={root}", f"--runs={runs}", f"--cache={runs / 'cache'}", *flags,
+        "--recipe.training.steps=12",
         "--json", *more,
     ]  # fmt: skip
 

@@ -146,7 +146,9 @@ class WholeVideos(Dataset[Item]):
         return transforms.centre_crop(clip, self.clips.crop).contiguous()
 
 
-def _first_readable(videos: Sequence[Video], candidates: Iterator[int], read: Callable[[Video], Tensor]) -> Item:
+def _first_readable(
+    videos: Sequence[Video], candidates: Iterator[int], read: Callable[[Video], Tensor]
+) -> Item:
     """The clip of the first candidate that can be read, and why those before it could not be."""
     unreadable: dict[str, str] = {}
     for index in islice(candidates, _ATTEMPTS):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import lightning as L
 import torch
 import torch.distributed
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from i3d_lightning.datasets.clips import CentreClips, Frames, RGBFrames, TrainingClips, WholeVideos, collate, collate_whole
+from i3d_lightning.datasets.clips import (
+    CentreClips,
+    Frames,
+    RGBFrames,
+    TrainingClips,
+    WholeVideos,
+    collate,
+    collate_whole,
+)
 from i3d_lightning.datasets.folds import hold_out
 from i3d_lightning.datasets.videos import DatasetSplit, Video
 from i3d_lightning.plan import InputError, Recipe
+from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.flow import FlowStore
 
 log = logging.getLogger(__name__)
@@ -77,10 +84,11 @@ class VideoDataModule(L.LightningDataModule):
         share, rest = divmod(self.training.batch_size, world_size)
         if rest:
             raise InputError(
-                f"training.batch_size {self.training.batch_size} cannot be divided among {world_size} devices: "
-                f"make it a multiple."
+                f"training.batch_size {self.training.batch_size} cannot be divided among {world_size} "
+                f"devices: make it a multiple."
             )
-        return max(clips for clips in range(1, min(share, self.training.device_batch) + 1) if share % clips == 0)
+        most = min(share, self.training.device_batch)
+        return max(clips for clips in range(1, most + 1) if share % clips == 0)
 
     def accumulate(self, world_size: int = 1) -> int:
         """Micro-batches whose gradients make one optimiser step."""
@@ -91,7 +99,10 @@ class VideoDataModule(L.LightningDataModule):
         clips = TrainingClips(self.train_videos, self.frames, self.clips, self.is_flow, self.seed)
         draws = Draws(
             lambda: self.trainer.global_step if self.trainer else 0,
-            self.training.validate_every, self.training.batch_size, rank, world_size,
+            self.training.validate_every,
+            self.training.batch_size,
+            rank,
+            world_size,
         )
         return self._loader(clips, self.micro_batch(world_size), draws, collate)
 
@@ -133,8 +144,6 @@ class VideoDataModule(L.LightningDataModule):
             num_workers=workers,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_one_thread,
-            persistent_workers=workers > 0,
         )
 
 
@@ -151,7 +160,9 @@ class Draws(DistributedSampler[int]):
         world_size: Number of processes.
     """
 
-    def __init__(self, step: Callable[[], int], steps: int, batch_size: int, rank: int, world_size: int) -> None:
+    def __init__(
+        self, step: Callable[[], int], steps: int, batch_size: int, rank: int, world_size: int
+    ) -> None:
         super().__init__(range(steps * batch_size), num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
         self.step, self.steps, self.batch_size = step, steps, batch_size
 
@@ -179,9 +190,5 @@ def _shared(dataset: Dataset[Any]) -> DistributedSampler[Any] | None:
 
 
 def _sensible_workers() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8) // _place()[1]
-
-
-def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(1)  # PyTorch has done so for itself
+    """One core stays with the training itself; sixteen processes keep up with any one device."""
+    return min(available_cores() - 1, 16) // _place()[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def group_folds(videos: Sequence[Video], folds: int, seed: int) -> list[tuple[li
     """
     groups = _groups_by_class(videos, seed)
     if len(groups) < 2:
-        raise InputError("Cross-validation needs training videos of at least two groups: add videos of another source.")
+        raise InputError("Cross-validation needs training videos of at least two groups: add another source.")
     parts: list[list[int]] = [[] for _ in range(min(folds, len(groups)))]
     counts = [Counter[int]() for _ in parts]
     for group in groups:
@@ -75,6 +75,10 @@ def _groups_by_class(videos: Sequence[Video], seed: int) -> list[list[int]]:
         groups.setdefault(video.group, []).append(i)
     random = np.random.default_rng(seed)
     shuffled = [groups[name] for name in random.permutation(sorted(groups))]
-    classes = sorted({video.label for video in videos})
-    rank = dict(zip(random.permutation(classes).tolist(), range(len(classes))))
-    return sorted(shuffled, key=lambda group: rank[Counter(videos[i].label for i in group).most_common(1)[0][0]])
+    classes = random.permutation(sorted({video.label for video in videos}))
+    rank = {int(label): place for place, label in enumerate(classes)}
+    return sorted(shuffled, key=lambda group: rank[_most_common(videos[i].label for i in group)])
+
+
+def _most_common(labels: Iterable[int]) -> int:
+    return Counter(labels).most_common(1)[0][0]

@@ -29,10 +29,12 @@ def read_hmdb51(root: Path, split: int) -> DatasetSplit:
     files = {file.name.removesuffix(ending): file for file in sorted(lists.glob(f"*{ending}"))}
     if not files:
         known = sorted({int(file.stem[-1]) for file in lists.glob("*_test_split[0-9].txt")})
-        raise InputError(f"HMDB-51 has no split {split} in {lists}; known: {known}.")
-    videos = first_folder(root, ("videos", "hmdb51_org", "."), "*/*.*", "HMDB-51 videos")
+        raise InputError(f"HMDB-51 has no split {split} in {lists}: choose one of {known}.")
+    videos = first_folder(root, ("videos", "hmdb51_org", "."), "*/*.avi", "HMDB-51 videos")
     classes = tuple(sorted(files))
-    listed = [entry for label, name in enumerate(classes) for entry in _listed(files[name], name, label, videos)]
+    listed = [
+        entry for label, name in enumerate(classes) for entry in _listed(files[name], name, label, videos)
+    ]
     train, missing_train = present(video for video, mark in listed if mark == _TRAIN)
     test, missing_test = present(video for video, mark in listed if mark == _TEST)
     return DatasetSplit("hmdb51", split, classes, train, test, missing_train, missing_test)
@@ -44,6 +46,8 @@ def _listed(file: Path, class_name: str, label: int, videos: Path) -> Iterator[t
             continue
         name, _, mark = line.strip().rpartition(" ")
         if not name or mark not in ("0", _TRAIN, _TEST):
-            raise InputError(f"{file} has the line '{line}', which is not a file name and 0, 1 or 2: download it again.")
+            raise InputError(
+                f"{file} has the line '{line}', which is not a file name and 0, 1 or 2: download it again."
+            )
         source = name.rpartition(f"_{class_name}_")[0] or Path(name).stem
         yield Video(f"{class_name}/{name}", videos / class_name / name, label, source), mark

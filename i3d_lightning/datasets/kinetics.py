@@ -48,7 +48,9 @@ def _rows(lists: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
                 reader = csv.DictReader(text)
                 lacking = {"label", "youtube_id", "time_start", "time_end"} - set(reader.fieldnames or ())
                 if lacking and file.name == "train.csv":
-                    raise InputError(f"{file} lacks the column {', '.join(sorted(lacking))}: use the public CSV list.")
+                    raise InputError(
+                        f"{file} lacks the column {', '.join(sorted(lacking))}: use the public CSV list."
+                    )
                 return [] if lacking else [row for row in reader if row["label"]]
     return []
 

@@ -37,5 +37,5 @@ def read_dataset(name: str, root: Path, split: int) -> DatasetSplit:
     read = dataclasses.replace(_READERS[kind](folder, split), name=name)
     for part, videos in (("training", read.train), ("test", read.test)):
         if not videos:
-            raise InputError(f"No {part} video of {name}, split {split}, is below {folder}: check the folder.")
+            raise InputError(f"No {part} video of {name}, split {split}, is below {folder}: check the root.")
     return read

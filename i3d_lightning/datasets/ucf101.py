@@ -28,8 +28,10 @@ def read_ucf101(root: Path, split: int) -> DatasetSplit:
     for file in (train_list, test_list):
         if not file.is_file():
             known = sorted(int(f.stem[-2:]) for f in lists.glob("trainlist[0-9][0-9].txt"))
-            raise InputError(f"UCF-101 has no split {split} in {lists} ({file.name} is not there); known: {known}.")
-    videos = first_folder(root, ("UCF-101", "videos", "."), "*/*.*", "UCF-101 videos")
+            raise InputError(
+                f"UCF-101 has no split {split} in {lists} (no {file.name}): choose one of {known}."
+            )
+    videos = first_folder(root, ("UCF-101", "videos", "."), "*/*.avi", "UCF-101 videos")
     classes = tuple(line.split()[1] for line in _lines(lists / "classInd.txt"))
     train, missing_train = present(_listed(train_list, videos, classes))
     test, missing_test = present(_listed(test_list, videos, classes))
@@ -46,7 +48,9 @@ def _listed(file: Path, videos: Path, classes: tuple[str, ...]) -> Iterator[Vide
         name = line.split()[0]  # training lists add the class number
         class_name = name.split("/")[0]
         if class_name not in labels:
-            raise InputError(f"{file} names the class '{class_name}', which classInd.txt does not: use one version.")
+            raise InputError(
+                f"{file} names the class '{class_name}', which classInd.txt lacks: are they of one version?"
+            )
         group = re.search(r"_(g\d+)_c\d+", name)
         source = group[1] if group else Path(name).stem
         yield Video(name, videos / name, labels[class_name], f"{class_name}/{source}")

@@ -56,7 +56,7 @@ class ConvUnit(nn.Module):
         conv, batchnorm = (nn.Conv2d, nn.BatchNorm2d) if dims == 2 else (nn.Conv3d, nn.BatchNorm3d)
         self.conv = conv(in_channels, out_channels, kernel, stride, bias=False)
         self.bn = batchnorm(out_channels, eps=BATCHNORM_EPS, momentum=batchnorm_momentum)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_in", nonlinearity="relu")
 
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b d *smaller"]:
         padding = same_padding(x.shape[2:], self.conv.kernel_size, self.conv.stride)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from i3d_lightning.plan import InputError
@@ -30,12 +30,13 @@ def file_sha256(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def _remembered(path: str, size: int, modified: int) -> str:
     try:
         with _memory() as memory:
             known = memory.execute(
-                "SELECT sha256 FROM files WHERE path = ? AND size = ? AND modified = ?", (path, size, modified)
+                "SELECT sha256 FROM files WHERE path = ? AND size = ? AND modified = ?",
+                (path, size, modified),
             ).fetchone()
             if known:
                 return str(known[0])
@@ -48,7 +49,7 @@ def _remembered(path: str, size: int, modified: int) -> str:
 
 
 def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -59,6 +60,7 @@ def _memory() -> Iterator[sqlite3.Connection]:
     with contextlib.closing(sqlite3.connect(root / "contents.sqlite", timeout=30)) as memory, memory:
         memory.execute("PRAGMA synchronous = OFF")  # a memory that is lost is only recomputed
         memory.execute(
-            "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, sha256 TEXT)"
+            "CREATE TABLE IF NOT EXISTS files "
+            "(path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, sha256 TEXT)"
         )
         yield memory

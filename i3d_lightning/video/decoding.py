@@ -1,24 +1,13 @@
-"""Video files as tensors, frame-exact, on a timeline of constant frame rate.
+"""Video files as tensors, frame-exact, on a timeline of constant frame rate (see `timeline`).
 
-Frame `i` of the timeline at `fps` is the source frame on display `i / fps` seconds after the first
-one, and the timeline ends where the source does, rounded to a whole frame. At its own frame rate
-a video is therefore read frame by frame; at a lower one frames are left out, at a higher one
-repeated, and none is ever blended.
-
-What is displayed when is read from the packets of a file, which takes no decoding and, unlike the
-headers, is true of files that break off. A clip is decoded from the last keyframe before it.
+A clip is decoded from the last keyframe before it, a short video looped.
 """
 
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
 from itertools import chain, islice, repeat
 from pathlib import Path
 
@@ -32,26 +21,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from i3d_lightning.plan import InputError
-
-_REORDERING = 16
-"""Most frames by which decoding and display order differ: H.264's largest picture buffer (Annex A.3.1)."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file holds.
-
-    Attributes:
-        frames: Frames stored in the file.
-        fps: Its own frame rate, in frames per second.
-        height: Height in pixels.
-        width: Width in pixels.
-    """
-
-    frames: int
-    fps: float
-    height: int
-    width: int
+from i3d_lightning.video.timeline import (
+    Timeline,
+    VideoInfo,
+    open_video,
+    read_packets,
+    read_timeline,
+    reason,
+)
 
 
 def probe(path: Path) -> VideoInfo:
@@ -60,7 +37,7 @@ def probe(path: Path) -> VideoInfo:
     Raises:
         InputError: The file is missing, empty or not a video.
     """
-    return _index(path).info
+    return read_timeline(path).info
 
 
 def length(path: Path, *, fps: float) -> int:
@@ -69,10 +46,12 @@ def length(path: Path, *, fps: float) -> int:
     Raises:
         InputError: The file is missing, empty or not a video.
     """
-    return _index(path).length(fps)
+    return read_timeline(path).length(fps)
 
 
-def read_clip(path: Path, start: int, frames: int, *, fps: float, short_side: int) -> UInt8[Tensor, "c t h w"]:
+def read_clip(
+    path: Path, start: int, frames: int, *, fps: float, short_side: int
+) -> UInt8[Tensor, "c t h w"]:
     """Reads consecutive frames of a video's timeline, looped where the video is shorter.
 
     Frames are resized in one step with their conversion to RGB, by swscale's bilinear filter, which
@@ -88,16 +67,16 @@ def read_clip(path: Path, start: int, frames: int, *, fps: float, short_side: in
     Raises:
         InputError: The file is missing, empty, not a video, or damaged with too little left to read.
     """
-    index = _index(path)
-    length = index.length(fps)
-    if index.broken_off and length < frames:
+    timeline = read_timeline(path)
+    length = timeline.length(fps)
+    if timeline.broken_off and length < frames:
         raise InputError(
             f"{path} breaks off after {length} of {frames} frames: download it again or leave it out."
         )
     wanted = (start + np.arange(frames)) % length
-    moments, position = np.unique(wanted, return_inverse=True)
-    images = _decode(path, index, [index.moment(int(i), fps) for i in moments], short_side)
-    return torch.from_numpy(images).permute(3, 0, 1, 2)[:, torch.from_numpy(position)]
+    distinct, position = np.unique(wanted, return_inverse=True)
+    images = _decode(path, timeline, [timeline.moment(frame, fps) for frame in distinct.tolist()], short_side)
+    return torch.from_numpy(images[position]).permute(3, 0, 1, 2)
 
 
 def read_video(
@@ -113,129 +92,17 @@ def read_video(
     return read_clip(path, (total - frames) // 2, max(frames, least), fps=fps, short_side=short_side)
 
 
-@dataclass(frozen=True)
-class _Index:
-    """What a file's packets say about when its frames are displayed; times are in its clock's ticks."""
-
-    info: VideoInfo
-    tick: Fraction
-    first: int
-    end: int
-    slack: Fraction
-    keyframes: tuple[tuple[int, int], ...]
-    """Time and packet number of every frame where decoding can start, in order of time."""
-    reordering: int
-    """Frames within which a decoded frame's time may be mislabelled."""
-    stamped: bool
-    broken_off: bool
-
-    def length(self, fps: float) -> int:
-        return max(1, round((self.end - self.first) * self.tick * _exact(fps)))
-
-    def moment(self, frame: int, fps: float) -> int:
-        """The latest time at which a source frame may begin to be on display as this timeline frame."""
-        return self.first + int(frame / _exact(fps) / self.tick + self.slack)
-
-    def packet_before(self, moment: int) -> int:
-        """The packet from which the frame on display at a moment can be decoded."""
-        margin = self.reordering * (self.end - self.first) // self.info.frames
-        known = bisect_right(self.keyframes, moment - margin, key=lambda keyframe: keyframe[0])
-        return self.keyframes[known - 1][1] if known else 0
-
-
-def _exact(fps: float) -> Fraction:
-    return Fraction(fps).limit_denominator(1001)  # 30000/1001 and its like
-
-
-def _index(path: Path) -> _Index:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} is not a file: check the path of the video.")
-    status = path.stat()
-    if status.st_size == 0:
-        raise InputError(f"{path} is empty: download the video again or leave it out.")
-    return _read_index(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)  # a length is usually asked for just before a clip is read
-def _read_index(path: Path, size: int, modified: int) -> _Index:
-    with _open(path) as (container, stream):
-        packets = list(_packets(container, stream))
-        times = [packet.pts if packet.pts is not None else packet.dts for packet in packets]
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        tick, context = stream.time_base, stream.codec_context
-        stamped = tick is not None and None not in times
-        if not packets or not context.width or not context.height:
-            raise InputError(f"{path} holds no frame: download the video again or leave it out.")
-        if not stamped:  # a raw stream: frame k is displayed at k / rate
-            times, tick = list(range(len(times))), 1 / rate
-        order = np.sort(np.array(times))
-        gap = max(1, round((order[-1] - order[0]) / max(1, len(order) - 1)))
-        first, end = int(order[0]), int(order[-1]) + gap
-        promised = max(
-            stream.frames / rate,
-            (stream.duration or 0) * (stream.time_base or 0),
-            Fraction(container.duration or 0, av.time_base) if len(container.streams) == 1 else 0,
-        )
-        return _Index(
-            info=VideoInfo(len(packets), float(rate), context.height, context.width),
-            tick=tick,
-            first=first,
-            end=end,
-            # a clock finer than the frame rate rounds: 1/30 s is 33 ms in a container that counts those
-            slack=Fraction(1, 2) if gap > 1 else Fraction(0),
-            keyframes=tuple(
-                sorted((time, n) for n, (time, packet) in enumerate(zip(times, packets)) if packet.is_keyframe)
-            )
-            if stamped
-            else (),
-            # AVI stores no display times: those of files with B-frames are in decoding order
-            reordering=_REORDERING if container.format.name == "avi" and context.has_b_frames else 0,
-            stamped=stamped,
-            broken_off=(end - first) * tick < promised * Fraction(9, 10),
-        )
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    try:
-        container = av.open(f"file:{path}")  # the prefix keeps a colon in a name from being read as a protocol
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a video ({_reason(error)}): is it complete?") from error
-    with container:
-        still = container.format.name == "image2" or container.format.name.endswith("_pipe")
-        if still or not container.streams.video:
-            raise InputError(f"{path} holds no video: give a file with moving pictures.")
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # data-loading processes already share the cores
-        yield container, stream
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """A stream's packets in the file's order, up to where it breaks off."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        if packet.size and not packet.is_corrupt:
-            yield packet
-
-
-def _decode(path: Path, index: _Index, moments: list[int], short_side: int) -> UInt8[np.ndarray, "t h w c"]:
+def _decode(
+    path: Path, timeline: Timeline, moments: list[int], short_side: int
+) -> UInt8[np.ndarray, "t h w c"]:
     """The images on display at rising moments."""
-    width, height = _resized(index.info.width, index.info.height, short_side)
+    width, height = _resized(timeline.info.width, timeline.info.height, short_side)
     images = np.empty((len(moments), height, width, 3), dtype=np.uint8)
     reformatter = VideoReformatter()
     filled, converted = 0, None
-    with _open(path) as (container, stream):
-        frames = _frames(path, container, stream, index, index.packet_before(moments[0]))
-        for frame in _on_display(_in_display_order(frames, index.reordering), moments):
+    with open_video(path) as (container, stream):
+        frames = _frames(path, container, stream, timeline, timeline.packet_before(moments[0]))
+        for frame in _on_display(_in_display_order(frames, timeline.reordering), moments):
             if frame is converted:
                 images[filled] = images[filled - 1]
             else:
@@ -256,7 +123,7 @@ def _resized(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def _frames(
-    path: Path, container: InputContainer, stream: VideoStream, index: _Index, start: int
+    path: Path, container: InputContainer, stream: VideoStream, timeline: Timeline, start: int
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decoded frames and their times, from a packet on.
 
@@ -264,21 +131,23 @@ def _frames(
     not for longer than a second.
     """
     failed, number = 0, start
-    for packet in chain(islice(_packets(container, stream), start, None), [None]):  # None: what is still inside
+    for packet in chain(islice(read_packets(container, stream), start, None), [None]):  # None flushes
         try:
             frames = stream.codec_context.decode(packet)
         except av.FFmpegError as error:
             failed += 1
-            if failed > index.info.fps:
+            if failed > timeline.info.fps:
                 raise InputError(
-                    f"{path} cannot be decoded for more than a second ({_reason(error)}): "
+                    f"{path} cannot be decoded for more than a second ({reason(error)}): "
                     f"download the video again or leave it out."
                 ) from error
             continue
         for frame in frames:
             failed = 0
-            yield (frame.pts if index.stamped and frame.pts is not None else number), frame
+            time = frame.pts if timeline.stamped else number
             number += 1
+            if time is not None:
+                yield time, frame
 
 
 def _in_display_order(

@@ -6,6 +6,8 @@ Both streams are stored in 8 bits, so that one formula prepares either for a net
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -76,13 +78,21 @@ def photometric_jitter(
         generator: Draws the factors.
     """
     brightness, contrast, saturation = (
-        1 + strength * (2 * torch.rand(3, generator=generator, dtype=torch.float64) - 1)
-    ).clamp(min=0).tolist()
+        (1 + strength * (2 * torch.rand(3, generator=generator, dtype=torch.float64) - 1))
+        .clamp(min=0)
+        .tolist()
+    )
     frames = clip.movedim(0, 1)
     frames = photometric.adjust_brightness(frames, brightness)
     frames = photometric.adjust_contrast(frames, contrast)
     frames = photometric.adjust_saturation(frames, saturation)
     return frames.movedim(1, 0)
+
+
+def grey(rgb: UInt8[Tensor, "3 t h w"]) -> UInt8[Tensor, "t h w"]:
+    """The brightness of every frame (ITU-R BT.601), on which flow is computed."""
+    frames = rgb.permute(1, 2, 3, 0).contiguous().numpy()
+    return torch.from_numpy(np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]))
 
 
 def normalise(clip: UInt8[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
@@ -91,10 +101,10 @@ def normalise(clip: UInt8[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
 
 
 def quantise_flow(flow: Float[Tensor, "t 2 h w"], bound: float) -> UInt8[Tensor, "2 t h w"]:
-    """Clips flow to ±bound px and stores it in 8 bits.
+    """Clips flow to ±bound px and stores it in 8 bits, as `(value / 255 - 0.5) * 2 * bound` px.
 
-    The formula is the inverse of the authors' for their sample clip, flow = (value / 255 - 0.5) *
-    2 * bound (deepmind/kinetics-i3d). No motion, 127.5, falls between two values; it becomes 128,
-    which reads as bound / 255, 0.08 px for the paper's ±20 px.
+    That is the form of the authors' sample clip (https://github.com/google-deepmind/kinetics-i3d). No
+    motion, 127.5, falls between two values and becomes 128, which reads as bound / 255: 0.08 px for
+    the paper's 20 px, or 0.004 of what a network sees.
     """
-    return ((flow / bound).clamp(-1, 1).add(1).mul(127.5)).round().to(torch.uint8).movedim(1, 0)
+    return (flow / bound).clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).movedim(1, 0)

@@ -41,8 +41,7 @@ class Beat:
     colour: Colour
     rng: np.random.Generator
 
-    @property
-    def pose(self) -> Pose:
+    def stance(self) -> Pose:
         """A relaxed stance to start from."""
         return Pose(len(self.phase))
 
@@ -79,7 +78,7 @@ def hang(lean: np.ndarray | float, length: float = 0.93) -> np.ndarray:
 
 def gait(beat: Beat, stride: float, lift: float, arms: float, bent: float, lean: float, way: int = 1) -> Pose:
     """Walking, running and marching; `way` -1 plays it backwards in time."""
-    pose = beat.pose
+    pose = beat.stance()
     stride *= beat.size
     for side in range(2):
         angle = 2 * np.pi * (way * beat.phase + side / 2)
@@ -101,7 +100,7 @@ def high_knees(beat: Beat) -> Pose:
 
 def shuffle(beat: Beat, way: int) -> Pose:
     """Side steps, facing the camera; `way` +1 goes to the figure's left, the image's right."""
-    pose = beat.pose
+    pose = beat.stance()
     step = bump(beat.phase)
     for side in range(2):
         pose.feet[:, side] = vec(0.02, 0.08 + 0.3 * step * beat.size, -0.95 + 0.06 * np.abs(wave(beat.phase)))
@@ -112,7 +111,7 @@ def shuffle(beat: Beat, way: int) -> Pose:
 
 
 def jump(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     crouch = bump(beat.phase) ** 1.5
     air = np.maximum(0.0, np.cos(2 * np.pi * beat.phase))
     pose.feet[:] = both(vec(0.05 * crouch, 0.1, -0.98 + 0.38 * crouch * beat.size))
@@ -123,7 +122,7 @@ def jump(beat: Beat) -> Pose:
 
 
 def jumping_jack(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     spread = bump(beat.phase)
     angle = -1.35 + 2.6 * spread * min(beat.size, 1.1)
     pose.feet[:] = both(vec(0.0, 0.05 + 0.38 * spread * beat.size, -0.95))
@@ -133,7 +132,7 @@ def jumping_jack(beat: Beat) -> Pose:
 
 
 def kick(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     swing = -0.5 + (1.75 + 0.3 * (beat.size - 1)) * bump(beat.phase) ** 1.3
     pose.feet[:, 0] = 0.97 * vec(np.sin(swing), 0.05, -np.cos(swing))
     pose.hands[:, 0] = vec(-0.3 * np.sin(swing), 0.5, -0.5)
@@ -142,26 +141,19 @@ def kick(beat: Beat) -> Pose:
     return pose
 
 
-def squat(beat: Beat) -> Pose:
-    pose = beat.pose
-    down = bump(beat.phase) * beat.size
-    pose.feet[:] = both(vec(0.12 * down, 0.16, -0.97 + 0.45 * down))
-    pose.hands[:] = both(vec(0.3 + 0.6 * down, 0.0, -0.8 + 0.85 * down))
-    pose.lean = 0.55 * down
-    return pose
-
-
-def lunge(beat: Beat) -> Pose:
-    pose = beat.pose
-    step = bump(beat.phase) * beat.size
-    pose.feet[:, 0] = vec(0.68 * step, 0.05, -0.97 + 0.4 * step)
-    pose.feet[:, 1] = vec(-0.7 * step, 0.05, -0.97 + 0.4 * step)
-    pose.hands[:] = both(vec(0.15, 0.45, -0.45))
+def kneel(beat: Beat, way: int) -> Pose:
+    """Down on one knee for `way` +1, up again for -1."""
+    pose = beat.stance()
+    down = ease(beat.progress if way > 0 else 1 - beat.progress)
+    pose.feet[:, 0] = vec(0.5 * down, 0.08, -0.97 + 0.4 * down)
+    pose.feet[:, 1] = vec(-0.5 * down, 0.05, -0.97 + 0.45 * down)
+    pose.hands[:] = both(vec(0.1 + 0.35 * down, 0.1, -0.9 + 0.25 * down))
+    pose.lean = 0.5 * bump(down)
     return pose
 
 
 def spin(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     pose.facing = 2 * np.pi * beat.phase
     pose.hands[:] = both(vec(0.25, 0.85 * beat.size, 0.15))
     pose.feet[:, 0] = vec(0.15, 0.1, -0.75)
@@ -170,7 +162,7 @@ def spin(beat: Beat) -> Pose:
 
 def fall(beat: Beat) -> Pose:
     """Forward to the ground."""
-    pose = beat.pose
+    pose = beat.stance()
     down = ease(beat.progress) ** 1.3
     pose.pitch = 1.5 * down
     pose.feet[:] = both(vec(-0.05, 0.12, -0.96 + 0.3 * bump(np.minimum(down, 1))))
@@ -181,7 +173,7 @@ def fall(beat: Beat) -> Pose:
 
 
 def cartwheel(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     pose.roll = 2 * np.pi * beat.phase
     pose.feet[:] = both(vec(0.0, 0.38 * beat.size, -0.9))
     pose.hands[:] = both(vec(0.0, 0.35, 0.9))
@@ -190,7 +182,7 @@ def cartwheel(beat: Beat) -> Pose:
 
 
 def push_up(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     down = bump(beat.phase) * beat.size
     pose.pitch = 1.14 + 0.26 * down
     pose.feet[:] = both(vec(0.0, 0.05, -0.98))
@@ -203,7 +195,7 @@ def push_up(beat: Beat) -> Pose:
 
 
 def bow(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     lean = 1.25 * bump(beat.phase) * beat.size
     pose.lean = lean
     pose.hands[:] = both(hang(0.6 * lean))
@@ -212,7 +204,7 @@ def bow(beat: Beat) -> Pose:
 
 
 def box_air(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     for side in range(2):
         punch = bump(beat.phase + side / 2) ** 2
         pose.hands[:, side] = vec(0.3 + 0.68 * punch * beat.size, -0.05, -0.05 + 0.1 * punch)
@@ -222,7 +214,7 @@ def box_air(beat: Beat) -> Pose:
 
 
 def clap(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     apart = bump(1.6 * beat.phase)
     height = beat.rng.uniform(-0.25, 0.25)
     pose.hands[:] = both(vec(0.62 - 0.1 * apart, -0.27 + 0.75 * apart * beat.size, height))
@@ -230,14 +222,14 @@ def clap(beat: Beat) -> Pose:
 
 
 def wave_hand(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     pose.hands[:, 0] = vec(0.15, 0.5 + 0.33 * beat.size * wave(1.4 * beat.phase), 0.72)
     pose.tilt = -0.05
     return pose
 
 
 def arm_circles(beat: Beat) -> Pose:
-    pose = beat.pose
+    pose = beat.stance()
     angle = 2 * np.pi * beat.phase
     pose.hands[:] = both(0.95 * vec(0.75 * np.sin(angle), 0.35 + 0.2 * np.abs(np.cos(angle)), np.cos(angle)))
     return pose
@@ -247,7 +239,7 @@ def arm_circles(beat: Beat) -> Pose:
 
 
 def throw_ball(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     arm = -1.9 + 3.2 * ease(beat.progress, 0.1, 0.65)
     pose.hands[:, 0] = 0.9 * vec(np.sin(arm), 0.25, np.cos(arm) + 0.1)
     pose.hands[:, 1] = vec(0.6 - 0.6 * ease(beat.progress, 0.1, 0.65), 0.25, 0.0)
@@ -257,7 +249,7 @@ def throw_ball(beat: Beat) -> tuple[Pose, Props]:
 
 
 def catch_ball(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     reach = ease(beat.progress, 0.0, 0.5) - 0.75 * ease(beat.progress, 0.55, 0.9)
     pose.hands[:] = both(vec(0.3 + 0.65 * reach, -0.12, -0.3 + 0.4 * reach))
     pose.lean = 0.15 * reach
@@ -273,18 +265,21 @@ def _flight(beat: Beat, hand: np.ndarray, time: np.ndarray) -> list[Shape]:
 
 
 def dribble(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     height = np.abs(np.cos(np.pi * beat.phase * 1.5))
     pose.hands[:, 0] = vec(0.55, 0.15, -0.75 + 0.4 * height)
     pose.lean = 0.25
     pose.feet[:] = both(vec(0.08, 0.14, -0.88))
-    return pose, lambda body: props.ball(
-        body.grip() * (1, 1, 0) + vec(0.02, 0.0, 0.075 + (body.grip()[:, 2] - 0.15) * height), 0.085, beat.colour
-    )
+
+    def bouncing(body: Body) -> list[Shape]:
+        x, y, z = body.grip().T
+        return props.ball(vec(x + 0.02, y, 0.08 + (z - 0.15) * height), 0.085, beat.colour)
+
+    return pose, bouncing
 
 
 def juggle(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     for side in range(2):
         angle = 2 * np.pi * (beat.phase + side / 2)
         pose.hands[:, side] = vec(0.55, -0.05 + 0.15 * np.cos(angle), -0.45 + 0.15 * np.sin(angle))
@@ -296,7 +291,8 @@ def juggle(beat: Beat) -> tuple[Pose, Props]:
             time = (beat.phase * 0.8 + i / 3) % 1
             over = np.where(time < 0.5, 2 * time, 2 - 2 * time)[:, None]
             rise = 0.5 * beat.size * 4 * ((2 * time) % 1) * (1 - (2 * time) % 1)
-            shapes += props.ball(right + (left - right) * over + vec(0.03, 0.0, 0.05 + rise), 0.05, beat.colour)
+            centre = right + (left - right) * over + vec(0.03, 0.0, 0.05 + rise)
+            shapes += props.ball(centre, 0.05, beat.colour)
         return shapes
 
     return pose, balls
@@ -307,30 +303,31 @@ def juggle(beat: Beat) -> tuple[Pose, Props]:
 
 def swing_bat(beat: Beat) -> tuple[Pose, Props]:
     """Flat, from behind the right shoulder across the front."""
-    pose = beat.pose
+    pose = beat.stance()
     angle = -1.7 + 3.3 * beat.size * ease(beat.progress, 0.15, 0.85)
     pose.twist = 0.55 * angle
     pose.hands[:, 0], pose.hands[:, 1] = vec(0.62, -0.25, -0.05), vec(0.62, -0.25, -0.1)
     pose.feet[:] = both(vec(0.0, 0.24, -0.9))
     direction = vec(np.cos(0.6 * angle), np.sin(0.6 * angle), 0.25 - 0.3 * ease(beat.progress, 0.0, 0.5))
-    return pose, lambda body: props.bat(body.hands.mean(1), body.along(*direction.T), props.WOOD)
+    return pose, lambda body: props.bat(body.hands.mean(1), body.along(direction), props.WOOD)
 
 
 def swing_racket(beat: Beat) -> tuple[Pose, Props]:
     """One-handed, low behind to high across."""
-    pose = beat.pose
+    pose = beat.stance()
     angle = -1.5 + 2.9 * beat.size * ease(beat.progress, 0.15, 0.85)
     pose.twist = 0.4 * angle
-    pose.hands[:, 0] = 0.9 * vec(np.cos(0.7 * angle), -0.7 * np.sin(0.7 * angle), -0.35 + 0.45 * ease(beat.progress))
+    forward, left = np.cos(0.7 * angle), np.sin(0.7 * angle)
+    pose.hands[:, 0] = 0.9 * vec(forward, -0.7 * left, -0.35 + 0.45 * ease(beat.progress))
     pose.hands[:, 1] = vec(0.4, 0.4, -0.3)
     pose.feet[:] = both(vec(0.0, 0.22, -0.9))
-    direction = vec(np.cos(0.7 * angle), np.sin(0.7 * angle), 0.15)
-    return pose, lambda body: props.racket(body.grip(), body.along(*direction.T), props.UP, beat.colour)
+    direction = vec(forward, left, 0.15)
+    return pose, lambda body: props.racket(body.grip(), body.along(direction), beat.colour)
 
 
 def swing_club(beat: Beat) -> tuple[Pose, Props]:
     """A golf swing in the plane before the body, from high on the right down and up to the left."""
-    pose = beat.pose
+    pose = beat.stance()
     angle = -2.3 + 4.4 * beat.size * ease(beat.progress, 0.1, 0.9)
     hands = vec(0.5, 0.85 * np.sin(0.6 * angle), 0.1 - 0.85 * np.cos(0.6 * angle))
     pose.hands[:, 0], pose.hands[:, 1] = hands * (1, -1, 1) - vec(0, 0.25, 0), hands - vec(0, 0.25, 0)
@@ -341,7 +338,7 @@ def swing_club(beat: Beat) -> tuple[Pose, Props]:
 
 
 def hammer(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     angle = -0.2 + 1.9 * bump(beat.phase) ** 1.5 * beat.size
     pose.hands[:, 0] = 0.8 * vec(np.cos(angle - 0.75), 0.0, np.sin(angle - 0.75))
     pose.hands[:, 1] = vec(0.6, 0.0, -0.6)
@@ -350,26 +347,27 @@ def hammer(beat: Beat) -> tuple[Pose, Props]:
     handle = vec(np.cos(angle), 0.0, np.sin(angle))
     across = vec(np.sin(angle), 0.0, -np.cos(angle))
     return pose, lambda body: [
-        *props.hammer(body.grip(), body.along(*handle.T), body.along(*across.T)),
+        *props.hammer(body.grip(), body.along(handle), body.along(across)),
         *props.anvil(0.5),
     ]
 
 
 def umbrella(beat: Beat, way: int) -> tuple[Pose, Props]:
     """Opened for `way` +1, closed for -1."""
-    pose = beat.pose
+    pose = beat.stance()
     opening = ease(beat.progress if way > 0 else 1 - beat.progress)
     pose.hands[:, 0] = vec(0.55, -0.1, 0.0 + 0.15 * opening)
     pose.hands[:, 1] = vec(0.62, -0.3, 0.3 + 0.35 * opening)
     shaft = vec(np.cos(1.0), 0.1, np.sin(1.0))
-    return pose, lambda body: props.umbrella(body.grip(), body.along(*shaft), opening, beat.colour)
+    return pose, lambda body: props.umbrella(body.grip(), body.along(shaft), opening, beat.colour)
 
 
 def wave_flag(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     angle = 0.75 * beat.size * wave(beat.phase)
     for side in range(2):
-        pose.hands[:, side] = vec(0.55, -0.25 + (2 * side - 1) * 0.35 * np.sin(angle), -0.25 + 0.4 * (1 - side))
+        outward = -0.25 + (2 * side - 1) * 0.35 * np.sin(angle)
+        pose.hands[:, side] = vec(0.55, outward, 0.15 - 0.4 * side)
     pose.tilt = -0.15 * np.sin(angle)
     speed = np.gradient(angle)
     trail = vec(0.25, -np.tanh(12 * speed), 0.0)
@@ -378,16 +376,16 @@ def wave_flag(beat: Beat) -> tuple[Pose, Props]:
 
 
 def skip_rope(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     pose.hands[:] = both(vec(0.2, 0.45, -0.5))
     pose.root[:, 2] = 0.1 * beat.size * bump(beat.phase + 0.5)
     pose.feet[:] = both(vec(0.0, 0.04, -0.97 + 0.12 * bump(beat.phase)))
-    direction = -props.spun("y", 2 * np.pi * beat.phase)
-    return pose, lambda body: props.rope(body.grip(0), body.grip(1), direction, 0.55, beat.colour)
+    belly = apply(turn("y", 2 * np.pi * beat.phase), -props.UP)
+    return pose, lambda body: props.rope(body.grip(0), body.grip(1), belly, beat.colour)
 
 
 def hula_hoop(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     angle = 2 * np.pi * beat.phase
     sway = 0.07 * beat.size * vec(np.cos(angle), np.sin(angle), 0.0)
     pose.root += sway
@@ -403,24 +401,24 @@ def hula_hoop(beat: Beat) -> tuple[Pose, Props]:
 
 
 def deadlift(beat: Beat) -> tuple[Pose, Props]:
-    pose = beat.pose
+    pose = beat.stance()
     down = bump(beat.phase) * beat.size
     pose.feet[:] = both(vec(0.1 * down, 0.14, -0.98 + 0.32 * down))
     pose.lean = 0.95 * down
-    pose.hands[:] = both((hang(pose.lean) + vec(0.05, 0.1, 0.0)))
+    pose.hands[:] = both(hang(pose.lean) + vec(0.05, 0.1, 0.0))
     return pose, lambda body: props.barbell(body.grip(1), body.grip(0), beat.colour)
 
 
 def move_box(beat: Beat, way: int) -> tuple[Pose, Props]:
     """Lifted from the ground to the chest for `way` +1, put down for -1."""
-    pose = beat.pose
+    pose = beat.stance()
     down = 1 - ease(beat.progress if way > 0 else 1 - beat.progress)
     pose.feet[:] = both(vec(0.15 * down, 0.16, -0.97 + 0.42 * down))
     pose.lean = 1.0 * down
     low, high = hang(pose.lean, 0.85) + vec(0.25, 0, 0.0), vec(0.6, 0.0, 0.0)
     pose.hands[:] = both(down[:, None] * low + (1 - down[:, None]) * high)
     size = beat.rng.uniform(0.22, 0.28)
-    return pose, lambda body: props.box(body.hands.mean(1) + vec(0.06, 0, 0.02 * (1 - down)), size, (172, 128, 82))
+    return pose, lambda body: props.box(body.hands.mean(1) + vec(0.06, 0, 0.02), size, (172, 128, 82))
 
 
 def cart(beat: Beat, way: int) -> tuple[Pose, Props]:
@@ -433,7 +431,7 @@ def cart(beat: Beat, way: int) -> tuple[Pose, Props]:
 
 def sit(beat: Beat, way: int) -> tuple[Pose, Props]:
     """Down for `way` +1, up for -1."""
-    pose = beat.pose
+    pose = beat.stance()
     down = ease(beat.progress if way > 0 else 1 - beat.progress)
     pose.feet[:] = both(vec(0.56 * down, 0.12, -0.97 + 0.38 * down))
     pose.root[:, 0] = -0.27 * down
@@ -444,7 +442,7 @@ def sit(beat: Beat, way: int) -> tuple[Pose, Props]:
 
 def climb(beat: Beat, way: int) -> tuple[Pose, Props]:
     """Up a ladder for `way` +1, down for -1."""
-    pose = beat.pose
+    pose = beat.stance()
     phase = way * beat.phase
     pose.grounded = False
     pose.root[:, 2] = 0.8 + 0.4 * phase
@@ -459,7 +457,7 @@ def climb(beat: Beat, way: int) -> tuple[Pose, Props]:
 
 def door(beat: Beat, way: int) -> tuple[Pose, Props]:
     """Pulled open for `way` +1, pushed shut for -1."""
-    pose = beat.pose
+    pose = beat.stance()
     angle = 0.08 + 1.25 * ease(beat.progress if way > 0 else 1 - beat.progress)
     pose.root[:, 0] = -0.12 * angle
     pose.feet[:, 0], pose.feet[:, 1] = vec(0.1 * angle, 0.1, -0.95), vec(-0.1 * angle, 0.1, -0.95)
@@ -481,11 +479,12 @@ KINETICS = {
     "closing umbrella": Action(partial(umbrella, way=-1)),
     "deadlifting": Action(deadlift),
     "dribbling ball": Action(dribble),
+    "getting up": Action(partial(kneel, way=-1), "side"),
     "hula hooping": Action(hula_hoop),
     "jumping jacks": Action(jumping_jack, "front"),
     "jumping up": Action(jump),
     "kicking": Action(kick, "side"),
-    "lunging": Action(lunge, "side"),
+    "kneeling down": Action(partial(kneel, way=1), "side"),
     "moonwalking": Action(partial(walk, way=-1), "side"),
     "opening umbrella": Action(partial(umbrella, way=1)),
     "pulling cart": Action(partial(cart, way=-1), "side"),
@@ -493,7 +492,6 @@ KINETICS = {
     "running": Action(run, "side", 1.4),
     "skipping rope": Action(skip_rope, cycles=1.3),
     "spinning": Action(spin),
-    "squatting": Action(squat),
     "swinging bat": Action(swing_bat),
     "throwing ball": Action(throw_ball, "side"),
     "walking": Action(walk, "side"),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import colorsys
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .geometry import Colour, Shape, apply, line, turn, vec
+from .geometry import Colour, Shape, apply, line, sample_colour, turn, vec
 
 SKIN = ((245, 208, 178), (226, 180, 142), (198, 145, 106), (152, 104, 74), (106, 72, 52))
 HAIR = ((40, 32, 28), (92, 62, 40), (190, 150, 90), (150, 78, 46), (130, 130, 132))
@@ -36,7 +35,7 @@ class Build:
     long_hair: bool
 
 
-def draw_build(rng: np.random.Generator) -> Build:
+def sample_build(rng: np.random.Generator) -> Build:
     """A figure nobody has seen before."""
     stout = rng.uniform(0.85, 1.25)
     dark_shirt = rng.random() < 0.5
@@ -62,9 +61,7 @@ def draw_build(rng: np.random.Generator) -> Build:
 
 
 def _cloth(rng: np.random.Generator, dark: bool) -> Colour:
-    value = rng.uniform(0.22, 0.42) if dark else rng.uniform(0.8, 0.95)
-    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.55), value)
-    return 255 * red, 255 * green, 255 * blue
+    return sample_colour(rng, rng.uniform(0.22, 0.42) if dark else rng.uniform(0.8, 0.95), (0.2, 0.55))
 
 
 @dataclass
@@ -130,9 +127,9 @@ class Body:
         """Where a hand is, `t 3`."""
         return self.hands[:, hand]
 
-    def along(self, *direction: np.ndarray | float) -> np.ndarray:
-        """A direction (forward, left, up) as the chest is turned, in the world: `t 3`."""
-        return apply(self.chest, vec(*direction))
+    def along(self, direction: np.ndarray) -> np.ndarray:
+        """A direction (forward, left, up) from the chest, as it lies in the world: `t 3`."""
+        return apply(self.chest, direction)
 
 
 SIDES = np.array([-1.0, 1.0])
@@ -141,20 +138,20 @@ SIDES = np.array([-1.0, 1.0])
 
 def put(pose: Pose, build: Build) -> Body:
     """Solves a pose for a build: forward kinematics to shoulders and hips, two-bone inverse beyond."""
-    everyone = np.zeros(pose.frames)
-    frame = turn("z", everyone + pose.facing) @ turn("y", everyone + pose.pitch) @ turn("x", everyone + pose.roll)
-    chest = frame @ turn("z", everyone + pose.twist) @ turn("y", everyone + pose.lean) @ turn("x", everyone + pose.tilt)
-    head_frame = chest @ turn("y", everyone + pose.nod)
+    still = np.broadcast_to(np.eye(3), (pose.frames, 3, 3))
+    frame = still @ turn("z", pose.facing) @ turn("y", pose.pitch) @ turn("x", pose.roll)
+    chest = frame @ turn("z", pose.twist) @ turn("y", pose.lean) @ turn("x", pose.tilt)
+    head_frame = chest @ turn("y", pose.nod)
 
     neck = apply(chest, vec(0.0, 0.0, build.torso))
     head = neck + apply(head_frame, vec(0.012, 0.0, build.head + 0.035))
     outward = np.stack([np.ones(2), SIDES, np.ones(2)], axis=-1)
     hips = apply(frame[:, None], vec(0.0, build.hips * SIDES, 0.0))
     shoulders = apply(chest[:, None], vec(0.0, build.shoulders * SIDES, build.torso - 0.01))
-    knees, feet = _bend(hips, apply(frame[:, None], pose.feet * outward * build.leg), build.leg,
-                        apply(frame[:, None], vec(1.0, 0.25 * SIDES, 0.0)))  # fmt: skip
-    elbows, hands = _bend(shoulders, apply(chest[:, None], pose.hands * outward * build.arm), build.arm,
-                          apply(chest[:, None], vec(-0.6, 0.6 * SIDES, -0.5)))  # fmt: skip
+    to_feet = apply(frame[:, None], pose.feet * outward * build.leg)
+    to_hands = apply(chest[:, None], pose.hands * outward * build.arm)
+    knees, feet = _bend(hips, to_feet, build.leg, apply(frame[:, None], vec(1.0, 0.25 * SIDES, 0.0)))
+    elbows, hands = _bend(shoulders, to_hands, build.arm, apply(chest[:, None], vec(-0.6, 0.6 * SIDES, -0.5)))
 
     root = pose.root.copy()
     if pose.grounded:
@@ -164,7 +161,9 @@ def put(pose: Pose, build: Build) -> Body:
     return Body(build, root, frame, chest, neck, head, head_frame, *limbs)
 
 
-def _bend(start: np.ndarray, reach: np.ndarray, length: float, hint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bend(
+    start: np.ndarray, reach: np.ndarray, length: float, hint: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Middle and end of a limb of two equal bones that reaches from `start`, bending towards `hint`."""
     distance = np.linalg.norm(reach, axis=-1, keepdims=True)
     direction = reach / np.maximum(distance, 1e-6)

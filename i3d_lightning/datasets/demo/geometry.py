@@ -6,6 +6,7 @@ with time: a point is `t 3`, a rotation `t 3 3`.
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,12 +16,18 @@ Colour = tuple[float, float, float]
 """Red, green, blue in 0..255."""
 
 
+def sample_colour(rng: np.random.Generator, value: float, saturation: tuple[float, float]) -> Colour:
+    """Any hue, as light as `value` in 0..1, its saturation within a range."""
+    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), value)
+    return 255 * red, 255 * green, 255 * blue
+
+
 @dataclass(frozen=True)
 class Shape:
     """Points to be drawn as one thing: a dot, a thick line, or the convex hull of them all.
 
     Attributes:
-        points: `t n 3`, in body heights.
+        points: `t n 3`, or `n 3` for what does not move, in body heights.
         radius: Half the thickness of the line, or how far a hull is rounded, in body heights.
         colour: Its colour before shading.
         solid: Fill the convex hull of the points instead of joining them by a line.
@@ -34,6 +41,10 @@ class Shape:
     solid: bool = False
     closed: bool = False
     nearer: float = 0.0
+
+    def over(self, frames: int) -> np.ndarray:
+        """Its points over time, also where it does not move."""
+        return np.broadcast_to(self.points, (frames, *self.points.shape[-2:]))
 
     def at(self, points: np.ndarray) -> Shape:
         """The same shape elsewhere."""

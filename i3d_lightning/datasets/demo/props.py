@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .geometry import Colour, Shape, apply, line, turn, vec
+from .geometry import Colour, Shape, apply, line, vec
 
 WOOD: Colour = (150, 104, 62)
 STEEL: Colour = (70, 74, 82)
@@ -12,10 +12,12 @@ UP = vec(0.0, 0.0, 1.0)
 
 
 def ball(centre: np.ndarray, radius: float, colour: Colour) -> list[Shape]:
-    return [line([centre], radius, colour)]
+    return [line([centre], radius, colour, nearer=0.03)]
 
 
-def stick(start: np.ndarray, direction: np.ndarray, length: float, radius: float, colour: Colour) -> list[Shape]:
+def stick(
+    start: np.ndarray, direction: np.ndarray, length: float, radius: float, colour: Colour
+) -> list[Shape]:
     """A rod that begins at `start`."""
     return [line([start, start + length * direction], radius, colour, nearer=0.03)]
 
@@ -29,14 +31,15 @@ def bat(grip: np.ndarray, direction: np.ndarray, colour: Colour) -> list[Shape]:
 def club(grip: np.ndarray, direction: np.ndarray, head: np.ndarray) -> list[Shape]:
     """A golf club, whose head points to where it strikes."""
     end = grip + 0.52 * direction
-    return [*stick(grip, direction, 0.52, 0.013, STEEL), line([end, end + 0.08 * head], 0.026, STEEL, nearer=0.03)]
+    sole = line([end, end + 0.08 * head], 0.026, STEEL, nearer=0.03)
+    return [*stick(grip, direction, 0.52, 0.013, STEEL), sole]
 
 
-def racket(grip: np.ndarray, direction: np.ndarray, across: np.ndarray, colour: Colour) -> list[Shape]:
-    """A tennis racket whose strings lie in the plane of `direction` and `across`."""
+def racket(grip: np.ndarray, direction: np.ndarray, colour: Colour) -> list[Shape]:
+    """A tennis racket, its strings upright."""
     centre = grip + 0.32 * direction
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    rim = [centre + 0.13 * np.cos(a) * direction + 0.1 * np.sin(a) * across for a in angles]
+    rim = [centre + 0.13 * np.cos(a) * direction + 0.1 * np.sin(a) * UP for a in angles]
     return [*stick(grip, direction, 0.2, 0.016, colour), line(rim, 0.014, colour, closed=True, nearer=0.03)]
 
 
@@ -74,19 +77,19 @@ def umbrella(grip: np.ndarray, shaft: np.ndarray, opening: np.ndarray, colour: C
     radius = (0.03 + 0.37 * opening)[:, None]
     rim = top - (0.36 - 0.2 * opening)[:, None] * shaft
     angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    edge = [rim + radius * (np.cos(a) * side + np.sin(a) * other) for a in angles]
-    shoulder = [top - 0.05 * shaft + 0.55 * radius * (np.cos(a) * side + np.sin(a) * other) for a in angles[::2]]
+    ribs = [radius * (np.cos(a) * side + np.sin(a) * other) for a in angles]
+    edge = [rim + rib for rib in ribs]
+    shoulder = [top - 0.05 * shaft + 0.55 * rib for rib in ribs[::2]]
     return [
         *stick(grip - 0.06 * shaft, shaft, 0.66, 0.013, STEEL),
         line([top, *shoulder, *edge], 0.01, colour, solid=True, nearer=0.02),
     ]
 
 
-def rope(right: np.ndarray, left: np.ndarray, direction: np.ndarray, drop: float, colour: Colour) -> list[Shape]:
-    """A rope from hand to hand whose belly hangs or flies in `direction`."""
-    s = np.linspace(0, 1, 13)
-    belly = np.sin(np.pi * s) ** 0.6
-    points = [(1 - a) * right + a * left + drop * b * direction for a, b in zip(s, belly, strict=True)]
+def rope(right: np.ndarray, left: np.ndarray, belly: np.ndarray, colour: Colour) -> list[Shape]:
+    """A rope from hand to hand that bulges in the direction `belly`."""
+    arc = [(a, 0.55 * np.sin(np.pi * a) ** 0.6) for a in np.linspace(0, 1, 13)]
+    points = [(1 - a) * right + a * left + depth * belly for a, depth in arc]
     return [line(points, 0.014, colour)]
 
 
@@ -110,18 +113,20 @@ def cart(handle: np.ndarray, colour: Colour) -> list[Shape]:
     """A shopping cart before the hands that push or pull it; its wheels stand on the ground."""
     x, z = handle[:, 0], handle[:, 2]
     across = [-0.13, 0.13]
-    tub = [vec(x + dx, dy, dz) for dx, dz in ((0.08, 0.26), (0.44, 0.30), (0.50, 0.50), (0.04, 0.46)) for dy in across]
-    wheels = [line([vec(x + dx, dy, 0.04)], 0.04, STEEL) for dx in (0.12, 0.42) for dy in across]
-    legs = [line([vec(x + dx, dy, 0.06), vec(x + dx, dy, 0.3)], 0.012, STEEL) for dx in (0.12, 0.42) for dy in across]
+    outline = ((0.08, 0.26), (0.44, 0.30), (0.50, 0.50), (0.04, 0.46))
+    tub = [vec(x + dx, dy, dz) for dx, dz in outline for dy in across]
+    feet = [(x + dx, dy) for dx in (0.12, 0.42) for dy in across]
+    wheels = [line([vec(fx, fy, 0.04)], 0.04, STEEL) for fx, fy in feet]
+    legs = [line([vec(fx, fy, 0.06), vec(fx, fy, 0.3)], 0.012, STEEL) for fx, fy in feet]
     bars = [line([vec(x, dy, z), vec(x + 0.06, dy, 0.44)], 0.016, STEEL) for dy in across]
     return [*wheels, *legs, *bars, line(tub, 0.012, colour, solid=True)]
 
 
 def ladder(x: float, colour: Colour) -> list[Shape]:
     """A ladder at distance `x` before the figure, taller than any frame."""
-    rails = [line([vec(x, y, -1.0), vec(x, y, 3.0)], 0.018, colour, nearer=-0.03) for y in (-0.17, 0.17)]
-    rungs = [line([vec(x, -0.17, z), vec(x, 0.17, z)], 0.014, colour, nearer=-0.03) for z in np.arange(-0.9, 3, 0.2)]
-    return [*rails, *rungs]
+    rails = [((y, -1.0), (y, 3.0), 0.018) for y in (-0.17, 0.17)]
+    rungs = [((-0.17, z), (0.17, z), 0.014) for z in np.arange(-0.9, 3.0, 0.2)]
+    return [line([vec(x, *a), vec(x, *b)], r, colour, nearer=-0.03) for a, b, r in (*rails, *rungs)]
 
 
 def door(hinge: np.ndarray, angle: np.ndarray, colour: Colour, frame: Colour) -> list[Shape]:
@@ -131,7 +136,7 @@ def door(hinge: np.ndarray, angle: np.ndarray, colour: Colour, frame: Colour) ->
     jamb = hinge + vec(0.0, width, 0.0)
     top = height * UP
     leaf = [hinge, hinge + width * swing, hinge + width * swing + top, hinge + top]
-    panel = [hinge + a * width * swing + b * top for a, b in ((0.2, 0.55), (0.8, 0.55), (0.8, 0.9), (0.2, 0.9))]
+    panel = [hinge + a * width * swing + b * top for a in (0.2, 0.8) for b in (0.55, 0.9)]
     knob = hinge + 0.88 * width * swing + 0.47 * top
     light = (min(255, colour[0] + 25), min(255, colour[1] + 25), min(255, colour[2] + 25))
     return [
@@ -146,12 +151,14 @@ def door(hinge: np.ndarray, angle: np.ndarray, colour: Colour, frame: Colour) ->
 def chair(x: float, colour: Colour) -> list[Shape]:
     """A chair behind the figure, its seat's middle at `x`, its back further behind."""
     seat = [vec(x + dx, dy, 0.27) for dx in (-0.13, 0.13) for dy in (-0.13, 0.13)]
-    legs = [line([vec(x + dx, dy, 0.0), vec(x + dx, dy, 0.27)], 0.016, colour) for dx in (-0.13, 0.13) for dy in (-0.13, 0.13)]
+    legs = [line([corner * (1, 1, 0), corner], 0.016, colour) for corner in seat]
     back = [vec(x - 0.15, dy, dz) for dy in (-0.13, 0.13) for dz in (0.27, 0.62)]
     return [*legs, line(seat, 0.014, colour, solid=True), line(back, 0.012, colour, solid=True, nearer=-0.02)]
 
 
-def flag(grip: np.ndarray, pole: np.ndarray, side: np.ndarray, ripple: np.ndarray, colour: Colour) -> list[Shape]:
+def flag(
+    grip: np.ndarray, pole: np.ndarray, side: np.ndarray, ripple: np.ndarray, colour: Colour
+) -> list[Shape]:
     """A flag that trails its pole towards `side` and ripples with the phase `ripple`."""
     top = grip + 0.62 * pole
     low = grip + 0.34 * pole
@@ -165,9 +172,5 @@ def flag(grip: np.ndarray, pole: np.ndarray, side: np.ndarray, ripple: np.ndarra
 
 def anvil(x: float) -> list[Shape]:
     """A block to hammer on, at distance `x` before the figure."""
-    return [*box(vec(x, 0.0, 0.17), 0.34, (128, 96, 70)), line([vec(x - 0.1, 0, 0.36), vec(x + 0.14, 0, 0.36)], 0.03, STEEL)]
-
-
-def spun(axis: str, angle: np.ndarray) -> np.ndarray:
-    """Directions `t 3` of a hand of a clock: up at 0, turning forward (y) or to the right (x)."""
-    return apply(turn(axis, angle), UP)
+    iron = line([vec(x - 0.1, 0.0, 0.36), vec(x + 0.14, 0.0, 0.36)], 0.03, STEEL)
+    return [*box(vec(x, 0.0, 0.17), 0.34, (128, 96, 70)), iron]

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,11 +18,14 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from i3d_lightning.plan import InputError, digest, plain
+from i3d_lightning.plan import InputError, plain
 
-from .layout import ACTIONS, DemoClip, DemoSettings, clips, generator, write_lists
-from .scenes import FPS, draw_scene, draw_setting, film
+from .drawing import film
+from .layout import ACTIONS, DEMO_CLASSES, DemoClip, DemoSettings, clips, generator, write_lists
+from .scenes import sample_scene, sample_setting
 
+FPS = 25
+MANIFEST = "manifest.json"
 VERSION = 1
 """Raised whenever other frames come out of the same settings."""
 BYTES_PER_CLIP = 24_000
@@ -31,7 +33,7 @@ BYTES_PER_CLIP = 24_000
 DIFFICULTY = {
     "demo-kinetics": (14, 1.0),
     "demo-ucf101": (14, 1.0),
-    "demo-hmdb51": (22, 1.8),
+    "demo-hmdb51": (22, 2.5),
 }
 """Things in the background and unrest of the camera: demo-HMDB-51 is the harder target, as HMDB-51 is."""
 
@@ -42,13 +44,15 @@ class DemoManifest:
 
     Attributes:
         settings: What it was rendered with.
-        version: Version of the renderer.
-        videos: Number of videos.
+        videos: Number of videos in all.
     """
 
     settings: DemoSettings
-    version: int
     videos: int
+
+    def __str__(self) -> str:
+        sets = ", ".join(f"{name} ({len(labels)} classes)" for name, labels in DEMO_CLASSES.items())
+        return f"{self.videos} videos rendered from seed {self.settings.seed}: {sets}"
 
 
 def render_demo(
@@ -57,7 +61,8 @@ def render_demo(
     """Renders demo-Kinetics, demo-UCF-101 and demo-HMDB-51 below `root`; does nothing if they are there.
 
     The frames derive from the settings alone, whatever the number of workers; the encoded bytes also
-    depend on PyAV's FFmpeg. They are rendered beside the root and moved there when complete.
+    depend on the FFmpeg that PyAV carries. Everything is rendered beside the root and renamed to it at
+    the end, so a root is complete or absent; a second process waits for the first.
 
     Args:
         root: Folder that will hold `kinetics/`, `ucf101/` and `hmdb51/`.
@@ -65,41 +70,40 @@ def render_demo(
         workers: Processes to render with.
 
     Raises:
-        InputError: If the root holds something else, or the disk is too full.
+        InputError: The root holds something else or cannot be written, or the disk is too full.
     """
-    manifest = DemoManifest(settings, VERSION, sum(1 for _ in clips(settings)))
-    if _rendered(root, manifest):
+    root = root.resolve()
+    manifest = DemoManifest(settings, sum(1 for _ in clips(settings)))
+    if _rendered(root, settings):
         return manifest
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(root):
-        if _rendered(root, manifest):  # by whom we waited for
-            return manifest
-        partial_root = root.with_name(f".{root.name}.partial")
-        shutil.rmtree(partial_root, ignore_errors=True)  # an interrupted rendering
-        _check_space(root, manifest)
-        try:
-            _render(partial_root, settings, workers)
-            (partial_root / "manifest.json").write_text(json.dumps(plain(manifest), indent=2) + "\n")
-            partial_root.rename(root)
-        finally:
-            shutil.rmtree(partial_root, ignore_errors=True)
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(root):
+            if not _rendered(root, settings):  # by whom we waited for
+                _check_space(root, manifest.videos)
+                _render_beside(root, settings, workers)
+    except OSError as error:
+        raise InputError(
+            f"The demo sets cannot be written to {root}: {error}; choose another root."
+        ) from error
     return manifest
 
 
-def _rendered(root: Path, wanted: DemoManifest) -> bool:
+def _rendered(root: Path, settings: DemoSettings) -> bool:
     """Whether the root holds just what is wanted; anything else in its place is an error."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        found = json.loads((root / "manifest.json").read_text())
-        found = {**found.pop("settings"), **found}
-    except (OSError, ValueError, AttributeError, KeyError):
+        found = json.loads((root / MANIFEST).read_text())
+    except (OSError, ValueError):
         raise InputError(
             f"{root} holds something other than rendered demo sets: choose another root, or move it away."
         ) from None
-    expected = plain(wanted)
-    expected = {**expected.pop("settings"), **expected}
-    differing = [f"{k} {found.get(k)} instead of {v}" for k, v in expected.items() if found.get(k) != v]
+    differing = [
+        f"{key} {found.get(key)} instead of {value}"
+        for key, value in _stamp(settings).items()
+        if found.get(key) != value
+    ]
     if differing:
         raise InputError(
             f"{root} holds demo sets rendered with {', '.join(differing)}: choose another root, or delete it."
@@ -107,8 +111,13 @@ def _rendered(root: Path, wanted: DemoManifest) -> bool:
     return True
 
 
-def _check_space(root: Path, manifest: DemoManifest) -> None:
-    needed, free = manifest.videos * BYTES_PER_CLIP, shutil.disk_usage(root.parent).free
+def _stamp(settings: DemoSettings) -> dict[str, int]:
+    """All that the frames depend on."""
+    return {"version": VERSION, **plain(settings)}
+
+
+def _check_space(root: Path, videos: int) -> None:
+    needed, free = videos * BYTES_PER_CLIP, shutil.disk_usage(root.parent).free
     if free < needed:
         raise InputError(
             f"The demo sets need {needed / 1e6:.0f} MB, but {root.parent} has {free / 1e6:.0f} MB free: "
@@ -124,16 +133,25 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _render(root: Path, settings: DemoSettings, workers: int) -> None:
-    everything = list(clips(settings))
-    for folder in {(root / clip.path).parent for clip in everything}:
-        folder.mkdir(parents=True)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _initialise) as pool:
-        done = pool.map(partial(_render_clip, root, settings), everything, chunksize=32)
-        for _ in track(done, "Rendering the demo sets", total=len(everything)):
-            pass
-    write_lists(root, settings)
+def _render_beside(root: Path, settings: DemoSettings, workers: int) -> None:
+    """Renders into a folder of its own beside the root and renames it to the root when complete."""
+    for killed in root.parent.glob(f".{root.name}.unfinished-*"):
+        shutil.rmtree(killed, ignore_errors=True)
+    # Workers of a rendering just killed may write on for a moment, so each has a folder of its own.
+    unfinished = root.with_name(f".{root.name}.unfinished-{os.getpid()}")
+    try:
+        everything = list(clips(settings))
+        for folder in {(unfinished / clip.path).parent for clip in everything}:
+            folder.mkdir(parents=True)
+        with multiprocessing.get_context("spawn").Pool(workers, _initialise) as pool:
+            done = pool.imap_unordered(partial(_render_clip, unfinished, settings), everything, chunksize=16)
+            for _ in track(done, "Rendering the demo sets", total=len(everything)):
+                pass
+        write_lists(unfinished, settings)
+        (unfinished / MANIFEST).write_text(json.dumps(_stamp(settings), indent=2) + "\n")
+        unfinished.rename(root)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _initialise() -> None:
@@ -147,18 +165,20 @@ def _render_clip(root: Path, settings: DemoSettings, clip: DemoClip) -> None:
 def frames(settings: DemoSettings, clip: DemoClip) -> np.ndarray:
     """The frames of a clip as drawn, `t h w c` uint8 RGB."""
     clutter, unrest = DIFFICULTY[clip.dataset]
-    setting = draw_setting(generator(settings, clip.dataset, clip.label, clip.group), clutter)
+    setting = sample_setting(generator(settings, clip.dataset, clip.label, clip.group), clutter)
     rng = generator(settings, clip.dataset, clip.label, clip.group, clip.index)
-    return film(draw_scene(ACTIONS[clip.dataset][clip.label], setting, rng, unrest))
+    scene = sample_scene(ACTIONS[clip.dataset][clip.label], setting, rng, unrest)
+    return film(scene.shapes, scene.camera, setting.background)
 
 
 def encode(path: Path, frames: np.ndarray) -> None:
     """Writes frames `t h w c` as H.264 into .mp4, as MPEG-4 into .avi, well enough to keep thin limbs."""
+    if path.suffix == ".mp4":  # x264's macroblock tree is not repeatable on frames this small
+        codec, options = "libx264", {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
+    else:
+        codec, options = "mpeg4", {"qmin": "2", "qmax": "3"}
     with av.open(path, "w") as container:
-        if path.suffix == ".mp4":
-            stream = container.add_stream("libx264", FPS, options={"crf": "18", "preset": "veryfast"})
-        else:
-            stream = container.add_stream("mpeg4", FPS, options={"qmin": "2", "qmax": "3"})
+        stream = container.add_stream(codec, FPS, options=options)
         stream.thread_count = 1
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"

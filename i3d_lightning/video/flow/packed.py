@@ -29,7 +29,7 @@ class DamagedFlowError(Exception):
     """A flow file is cut off, or a checksum does not match."""
 
 
-def pack(chunks: Iterable[UInt8[np.ndarray, "2 t h w"]]) -> bytes:
+def pack(chunks: Iterable[UInt8[np.ndarray, "2 _ h w"]]) -> bytes:
     """What a file of consecutive fields, at least one, holds."""
     packets: list[bytes] = []
     codec: av.VideoCodecContext | None = None

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -21,9 +18,10 @@ from i3d_lightning.files import write_atomically
 from i3d_lightning.plan import TVL1, InputError, digest
 from i3d_lightning.video import decoding
 from i3d_lightning.video.content import file_sha256
+from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.flow import packed
 from i3d_lightning.video.flow.tvl1 import compute_flow
-from i3d_lightning.video.transforms import quantise_flow
+from i3d_lightning.video.transforms import grey, quantise_flow
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +102,13 @@ class FlowStore:
         return list(lacking.values())
 
     def compute(self, paths: Sequence[Path], workers: int = -1, progress: bool = True) -> dict[Path, str]:
-        """Computes and stores the flow that is missing, in several processes.
+        """Computes and stores the flow that is missing, several videos at a time.
+
+        Threads do, since decoding and OpenCV run outside Python's lock.
 
         Args:
             paths: Videos; those already done are skipped.
-            workers: Processes, or -1 for one per core.
+            workers: Videos at a time, or -1 for one per core.
             progress: Show a progress bar.
 
         Returns:
@@ -118,7 +118,7 @@ class FlowStore:
             InputError: The flow cannot be written.
         """
         paths = self.missing(paths)
-        workers = min(len(paths), _cores() if workers < 0 else max(1, workers))
+        workers = max(1, min(len(paths), available_cores() if workers < 0 else workers))
         failures: dict[Path, str] = {}
         with _progress_bar(disable=not progress or not paths) as bar:
             task = bar.add_task("TV-L1 flow", total=len(paths), rate=0.0)
@@ -134,13 +134,9 @@ class FlowStore:
 
     def _results(self, paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, int | str]]:
         """Each video with its number of fields or why it has none, as they are done."""
-        if workers <= 1:
-            yield from ((path, self._try(path)) for path in paths)
-            return
-        spawn = multiprocessing.get_context("spawn")  # a fork would inherit the parent's threads half-way
-        with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread) as pool:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            jobs = {pool.submit(self._try, path): path for path in paths}
             try:
-                jobs = {pool.submit(self._try, path): path for path in paths}
                 for job in as_completed(jobs):
                     yield jobs[job], job.result()
             finally:
@@ -161,24 +157,10 @@ class FlowStore:
         for start in range(0, length, _CHUNK):
             frames = min(_CHUNK, length - start) + 1
             rgb = decoding.read_clip(path, start, frames, fps=self.fps, short_side=self.short_side)
-            yield quantise_flow(self.estimator(_grey(rgb), self.settings), self.settings.bound).numpy()
+            yield quantise_flow(self.estimator(grey(rgb), self.settings), self.settings.bound).numpy()
 
     def _write(self, path: Path, packed_fields: bytes) -> None:
         write_atomically(self.file(path), lambda file: file.write(packed_fields))
-
-
-def _grey(rgb: UInt8[Tensor, "3 t h w"]) -> UInt8[Tensor, "t h w"]:
-    frames = rgb.permute(1, 2, 3, 0).contiguous().numpy()
-    return torch.from_numpy(np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 def _progress_bar(disable: bool) -> Progress:

@@ -1,4 +1,4 @@
-"""TV-L1 optical flow (Zach, Pock and Bischof, 2007) by OpenCV: the closest public match to the authors' flow."""
+"""TV-L1 optical flow (Zach, Pock and Bischof, 2007) by OpenCV, the closest public match to the authors'."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from torch import Tensor
 
 from i3d_lightning.plan import TVL1
 
+# Videos share the cores, not the parts of a field; and a pool of OpenCV's that was started before a
+# fork hangs in the child, which data-loading workers are.
+cv2.setNumThreads(0)
+
 
 def compute_flow(grey: UInt8[Tensor, "frames h w"], settings: TVL1) -> Float32[Tensor, "frames-1 2 h w"]:
     """Displacement from each frame to the next, x (rightwards) and y (downwards) in pixels.
@@ -18,7 +22,7 @@ def compute_flow(grey: UInt8[Tensor, "frames h w"], settings: TVL1) -> Float32[T
         grey: Greyscale frames, already of the size that the flow is wanted in.
         settings: Settings of the algorithm; `bound` plays no part here.
     """
-    algorithm = cv2.optflow.DualTVL1OpticalFlow_create()
+    algorithm = cv2.optflow.DualTVL1OpticalFlow_create()  # type: ignore[attr-defined]
     algorithm.setTau(settings.tau)
     algorithm.setLambda(settings.lambda_)
     algorithm.setTheta(settings.theta)
@@ -31,6 +35,6 @@ def compute_flow(grey: UInt8[Tensor, "frames h w"], settings: TVL1) -> Float32[T
     algorithm.setMedianFiltering(settings.median)
     frames = grey.numpy()
     flow = np.empty((len(frames) - 1, *frames.shape[1:], 2), np.float32)
-    for before, after, field in zip(frames[:-1], frames[1:], flow):
-        field[:] = algorithm.calc(before, after, None)
+    for t, field in enumerate(flow):
+        field[:] = algorithm.calc(frames[t], frames[t + 1], None)
     return torch.from_numpy(flow).permute(0, 3, 1, 2)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from i3d_lightning.datasets.clips import CentreClips, RGBFrames, TrainingClips, WholeVideos
+from i3d_lightning.datasets.lists import read_dataset
+from i3d_lightning.plan import Clips
+from i3d_lightning.video import transforms
+from i3d_lightning.video.decoding import read_clip, read_video
+
+CLIPS = Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=10, flip=True)
+FRAMES = RGBFrames(25.0, 32)
+
+
+@pytest.fixture
+def videos(tiny_ucf):
+    return read_dataset("ucf101", tiny_ucf, 1).train
+
+
+@pytest.fixture
+def bad(videos, tmp_path):
+    broken = tmp_path / "broken.avi"
+    broken.write_bytes(b"no video")
+    return dataclasses.replace(videos[1], id="broken", path=broken)
+
+
+def training(videos, clips=CLIPS, seed=0, is_flow=False):
+    return TrainingClips(videos, FRAMES, clips, is_flow, seed)
+
+
+def test_every_pass_shows_every_video_with_its_label(videos):
+    clips = training(videos)
+    for pass_ in range(2):
+        items = [clips[pass_ * len(videos) + i] for i in range(len(videos))]
+        assert sorted(item["index"] for item in items) == list(range(len(videos)))
+        assert all(item["label"] == videos[item["index"]].label for item in items)
+        assert all(item["clip"].shape == (3, 9, 24, 24) for item in items)
+
+
+def test_a_number_gives_the_same_clip_at_any_time(videos):
+    first, second = training(videos), training(videos)
+    for number in (40, 3, 3, 17):
+        assert torch.equal(first[number]["clip"], second[number]["clip"])
+    other = training(videos, seed=1)
+    assert any(not torch.equal(first[n]["clip"], other[n]["clip"]) for n in range(3))
+
+
+def test_a_training_clip_is_a_piece_of_its_video(videos):
+    clips = training(videos)
+    mirrored = 0
+    for number in range(16):
+        item = clips[number]
+        video = read_video(videos[item["index"]].path, fps=25.0, short_side=32, most=99)
+        pieces = video.unfold(1, 9, 1).unfold(2, 24, 1).unfold(3, 24, 1)  # c start top left t h w
+        same = [
+            (pieces == wanted[:, None, None, None]).all(-1).all(-1).all(-1).all(0).any().item()
+            for wanted in (item["clip"], item["clip"].flip(-1))
+        ]
+        assert sorted(same) == [False, True]
+        mirrored += same[1]
+    assert 2 < mirrored < 14
+
+
+def test_no_flip_where_direction_matters(videos):
+    upright = training(videos, dataclasses.replace(CLIPS, flip=False, crop=32))
+    for number in range(8):
+        item = upright[number]
+        pieces = read_video(videos[item["index"]].path, fps=25.0, short_side=32, most=99).unfold(1, 9, 1)
+        wanted = item["clip"].movedim(1, -1)  # c h w t
+        lefts = range(pieces.shape[3] - 31)
+        assert any(
+            torch.equal(pieces[:, start, :, left : left + 32], wanted)
+            for start in range(pieces.shape[1])
+            for left in lefts
+        )
+
+
+def test_jitter_is_off_unless_asked_for(videos):
+    plain = training(videos)[5]["clip"]
+    jittered = training(videos, dataclasses.replace(CLIPS, photometric_jitter=0.5))[5]["clip"]
+    assert not torch.equal(plain, jittered)
+
+
+def test_flow_is_flipped_with_its_sign(videos):
+    class Flow:
+        def length(self, path):
+            return 9
+
+        def read(self, path, start, frames):
+            return torch.full((2, frames, 24, 24), 200, dtype=torch.uint8)
+
+    clips = TrainingClips(videos, Flow(), dataclasses.replace(CLIPS, photometric_jitter=0.5), True, 0)
+    seen = {tuple(clips[number]["clip"][:, 0, 0, 0].tolist()) for number in range(20)}
+    assert seen == {(200, 200), (55, 200)}
+
+
+def test_an_unreadable_video_is_replaced(videos, bad):
+    clips = training([bad, *videos])
+    items = enumerate(clips[number] for number in range(len(videos) + 1))
+    ((number, replaced),) = [(number, item) for number, item in items if item["unreadable"]]
+    assert "broken.avi cannot be read" in replaced["unreadable"]["broken"]
+    assert replaced["index"] > 0
+    assert replaced["clip"].shape == (3, 9, 24, 24)
+    assert torch.equal(training([bad, *videos])[number]["clip"], replaced["clip"])
+
+
+def test_nothing_readable(bad):
+    item = training([bad])[0]
+    assert item["clip"] is None
+    assert list(item["unreadable"]) == ["broken"]
+
+
+def test_validation_is_the_clip_in_the_middle(videos, bad):
+    clips = CentreClips([*videos, bad], FRAMES, CLIPS)
+    expected = transforms.centre_crop(read_clip(videos[2].path, 1, 9, fps=25.0, short_side=32), 24)
+    assert torch.equal(clips[2]["clip"], expected)
+    last = clips[len(videos)]
+    assert last["index"] == 0
+    assert torch.equal(last["clip"], clips[0]["clip"])
+    assert list(last["unreadable"]) == ["broken"]
+
+
+@pytest.mark.parametrize(
+    ("test_frames", "train_frames", "frames"),
+    [(10, 9, [*range(1, 11)]), (99, 9, [*range(12)]), (99, 14, [*range(12), 0, 1])],
+)
+def test_whole_videos(videos, test_frames, train_frames, frames):
+    clips = dataclasses.replace(CLIPS, test_frames=test_frames, train_frames=train_frames)
+    item = WholeVideos(videos, FRAMES, clips)[3]
+    video = transforms.centre_crop(read_video(videos[3].path, fps=25.0, short_side=32, most=99), 24)
+    assert torch.equal(item["clip"], video[:, frames])
+    assert (item["index"], item["label"], item["error"]) == (3, videos[3].label, None)
+
+
+def test_an_unreadable_test_video_says_why(bad):
+    item = WholeVideos([bad], FRAMES, CLIPS)[0]
+    assert item["clip"] is None
+    assert "broken.avi cannot be read as a video" in item["error"]

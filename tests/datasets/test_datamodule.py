@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import lightning as L
+import pytest
+import torch
+
+from i3d_lightning.datasets.datamodule import Draws, VideoDataModule
+from i3d_lightning.datasets.lists import read_dataset
+from i3d_lightning.plan import TVL1, Clips, InputError, Recipe, Training
+from i3d_lightning.video.flow import FlowStore
+
+RECIPE = Recipe(
+    clips=Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=99),
+    flow=TVL1(scales=1, warps=1, inner_iterations=2, outer_iterations=1, bound=4.0),
+    training=Training(
+        steps=6, validate_every=2, validation_fraction=0.25, batch_size=4, device_batch=2, workers=0
+    ),
+)
+
+
+def recipe(**training) -> Recipe:
+    return dataclasses.replace(RECIPE, training=dataclasses.replace(RECIPE.training, **training))
+
+
+@pytest.fixture
+def split(tiny_ucf):
+    return read_dataset("ucf101", tiny_ucf, 1)
+
+
+@pytest.fixture
+def data(split):
+    return VideoDataModule(split, "rgb", RECIPE, seed=0)
+
+
+@pytest.fixture
+def with_a_broken_video(split, tmp_path):
+    broken = tmp_path / "broken.avi"
+    broken.write_bytes(b"no video")
+
+    def spoil(videos):
+        return (dataclasses.replace(videos[0], path=broken), *videos[1:])
+
+    return dataclasses.replace(split, train=spoil(split.train), test=spoil(split.test))
+
+
+class Witness(L.LightningModule):
+    """Writes down what it is trained and validated on."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[int, list[int], int]] = []
+        self.validated: list[int] = []
+
+    def training_step(self, batch, batch_idx):
+        assert set(batch) == {"clip", "label", "index"}
+        self.seen.append((self.global_step, batch["index"].tolist(), int(batch["clip"].long().sum())))
+        return self.weight * batch["clip"].float().mean()
+
+    def validation_step(self, batch, batch_idx):
+        self.validated += batch["index"].tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(data, folder, epochs, checkpoint=None, **options):
+    witness = Witness()
+    trainer = L.Trainer(
+        max_epochs=epochs, accumulate_grad_batches=data.accumulate(1), num_sanity_val_steps=0, logger=False,
+        enable_progress_bar=False, enable_model_summary=False, accelerator="cpu", default_root_dir=folder,
+        enable_checkpointing=False, **options,
+    )  # fmt: skip
+    trainer.fit(witness, data, ckpt_path=checkpoint)
+    return witness, trainer
+
+
+def test_training_and_validation_share_no_group(data, split):
+    assert len(data.train_videos) + len(data.validation_videos) == len(split.train)
+    assert not {v.group for v in data.train_videos} & {v.group for v in data.validation_videos}
+    assert data.validation_videos
+
+
+def test_an_epoch_is_validate_every_steps(data, tmp_path):
+    witness, trainer = fit(data, tmp_path, epochs=3)
+    assert trainer.global_step == 6
+    assert [step for step, _, _ in witness.seen] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert all(len(index) == 2 for _, index, _ in witness.seen)
+    drawn = [i for _, index, _ in witness.seen for i in index]
+    videos = len(data.train_videos)
+    assert sorted(drawn[:videos]) == list(range(videos))  # a pass takes every video once
+    assert witness.validated == 3 * list(range(len(data.validation_videos)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_run_equals_an_undisturbed_one(split, tmp_path, workers):
+    def module():
+        return VideoDataModule(split, "rgb", recipe(workers=workers), seed=3)
+
+    undisturbed, _ = fit(module(), tmp_path, epochs=3)
+    first, trainer = fit(module(), tmp_path, epochs=1)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    rest, _ = fit(module(), tmp_path, epochs=3, checkpoint=tmp_path / "last.ckpt")
+    assert first.seen + rest.seen == undisturbed.seen
+    assert len({total for _, _, total in undisturbed.seen}) == len(undisturbed.seen)
+
+
+def test_a_run_resumed_from_a_callbacks_checkpoint_equals_an_undisturbed_one(split, tmp_path):
+    """As the protocols save them: inside the epoch's end, before Lightning has counted it as completed."""
+
+    def run(epochs, checkpoint=None):
+        keep = L.pytorch.callbacks.ModelCheckpoint(tmp_path, filename="kept", save_on_train_epoch_end=True)
+        witness = Witness()
+        trainer = L.Trainer(
+            max_epochs=epochs, accumulate_grad_batches=2, num_sanity_val_steps=0, callbacks=[keep],
+            enable_progress_bar=False, enable_model_summary=False, accelerator="cpu", logger=False,
+        )  # fmt: skip
+        trainer.fit(witness, VideoDataModule(split, "rgb", RECIPE, seed=3), ckpt_path=checkpoint)
+        return witness.seen, keep.best_model_path
+
+    first, path = run(2)
+    rest, _ = run(3, path)
+    undisturbed, _ = run(3)
+    assert first + rest == undisturbed
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_processes_share_every_step(world_size):
+    ranks = [
+        Draws(lambda: 5, steps=2, batch_size=6, rank=r, world_size=world_size) for r in range(world_size)
+    ]
+    share = 6 // world_size
+    assert all(len(rank) == len(list(rank)) == 2 * share for rank in ranks)
+    for step in range(2):
+        drawn = [draw for rank in ranks for draw in list(rank)[step * share : (step + 1) * share]]
+        assert drawn == list(range(30 + 6 * step, 36 + 6 * step))
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "device_batch", "world_size", "micro_batch", "accumulate"),
+    [
+        (96, 6, 1, 6, 16),
+        (96, 6, 16, 6, 1),
+        (96, 5, 1, 4, 24),
+        (16, 64, 1, 16, 1),
+        (14, 4, 2, 1, 7),
+        (8, 4, 8, 1, 1),
+    ],
+)
+def test_micro_batches(split, batch_size, device_batch, world_size, micro_batch, accumulate):
+    data = VideoDataModule(split, "rgb", recipe(batch_size=batch_size, device_batch=device_batch), 0)
+    assert data.micro_batch(world_size) == micro_batch
+    assert data.accumulate(world_size) == accumulate
+
+
+def test_a_batch_that_does_not_divide(data):
+    with pytest.raises(InputError, match=r"batch_size 4 cannot be divided among 3 devices"):
+        data.micro_batch(3)
+
+
+def test_test_batches_are_whole_videos(data, split):
+    batches = list(data.test_dataloader())
+    assert [batch["index"].item() for batch in batches] == list(range(len(split.test)))
+    assert all(batch["clip"].shape == (1, 3, 12, 24, 24) for batch in batches)
+    assert all(batch["clip"].dtype == torch.uint8 for batch in batches)
+    assert [batch["label"].item() for batch in batches] == [v.label for v in split.test]
+
+
+def test_any_videos_are_read_like_test_videos(data, split):
+    for batch, video in zip(data.feature_dataloader(split.train[3:5]), split.train[3:5], strict=True):
+        assert batch["label"].item() == video.label
+        assert batch["clip"].shape[2] == 12
+
+
+def test_a_broken_test_video_is_not_dropped(with_a_broken_video):
+    data = VideoDataModule(with_a_broken_video, "rgb", RECIPE, 0)
+    first, second, *_ = data.test_dataloader()
+    assert first["clip"] is None
+    assert "broken.avi cannot be read as a video" in first["error"]
+    assert (first["index"].item(), second["index"].item()) == (0, 1)
+    assert second["error"] is None
+
+
+def test_a_broken_training_video_is_named_once(with_a_broken_video, tmp_path, caplog):
+    data = VideoDataModule(with_a_broken_video, "rgb", recipe(validate_every=20, validation_fraction=0.0), 0)
+    with caplog.at_level(logging.WARNING):
+        witness, _ = fit(data, tmp_path, epochs=1, limit_val_batches=0)
+    assert sum("broken.avi" in record.getMessage() for record in caplog.records) == 1
+    drawn = {i for _, index, _ in witness.seen for i in index}
+    assert drawn == set(range(1, len(data.train_videos)))
+
+
+def test_no_readable_video_at_all_is_one_sentence(split, tmp_path):
+    broken = tmp_path / "broken.avi"
+    broken.write_bytes(b"no video")
+    train = tuple(dataclasses.replace(v, path=broken) for v in split.train)
+    data = VideoDataModule(dataclasses.replace(split, train=train), "rgb", recipe(workers=1), 0)
+    with pytest.raises(
+        InputError, match=r"^Too many videos in a row could not be read, .*broken\.avi"
+    ) as error:
+        fit(data, tmp_path, epochs=1)
+    assert "\n" not in str(error.value)
+
+
+def test_flow(split, tmp_path):
+    data = VideoDataModule(split, "flow", RECIPE, 0, flow_root=tmp_path)
+    store = FlowStore(tmp_path, RECIPE.flow, RECIPE.clips.fps, RECIPE.clips.short_side)
+    first = next(iter(data.test_dataloader()))
+    assert first["clip"] is None
+    assert "has not been computed" in first["error"]
+    store.compute([v.path for v in (*split.train, *split.test)], progress=False)
+    assert next(iter(data.test_dataloader()))["clip"].shape == (1, 2, 11, 24, 24)
+    batch = next(iter(data.train_dataloader()))
+    assert batch["clip"].shape == (2, 2, 9, 24, 24)
+    assert batch["clip"].float().std() > 1
+
+
+def test_on_the_real_ten_classes(assets):
+    split = read_dataset("ucf101", assets / "ucf101", 1)
+    clips = Clips(fps=25.0, short_side=64, crop=56, train_frames=16, test_frames=250)
+    data = VideoDataModule(split, "rgb", dataclasses.replace(RECIPE, clips=clips), 0)
+    batch = next(iter(data.train_dataloader()))
+    assert batch["clip"].shape == (2, 3, 16, 56, 56)
+    assert batch["label"].tolist() == [data.train_videos[i].label for i in batch["index"]]
+    whole = next(iter(data.test_dataloader()))
+    assert whole["clip"].shape == (1, 3, 118, 56, 56)  # 141 frames at 30000 / 1001 fps

@@ -77,12 +77,11 @@ def recipe_for(experiment: Experiment, changes: Mapping[str, Any]) -> Recipe:
 def _check_clips(experiment: Experiment, clips: plan.Clips) -> None:
     frames, pixels = architectures.spec(experiment.architecture).smallest
     for name, least in (("train_frames", frames), ("test_frames", frames), ("crop", pixels)):
-        if getattr(clips, name) < least:
-            raise InputError(
-                f"clips.{name} is {getattr(clips, name)}, but {experiment.architecture} needs at least {least}."
-            )
+        given = getattr(clips, name)
+        if given < least:
+            raise InputError(f"clips.{name} is {given}, but {experiment.architecture} takes {least} or more.")
     if clips.crop > clips.short_side:
-        raise InputError(f"clips.crop is {clips.crop}, but must not exceed clips.short_side, {clips.short_side}.")
+        raise InputError(f"clips.crop {clips.crop} must not exceed clips.short_side {clips.short_side}.")
 
 
 def read_data(experiment: Experiment, root: Path | None, space: Workspace) -> DatasetSplit:

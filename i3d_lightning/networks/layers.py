@@ -77,8 +77,12 @@ class ConvUnit(nn.Module):
         last blocks of a 16-frame clip: now and then a gradient is huge or NaN.
         """
         return (
-            torch.is_grad_enabled() and x.is_cpu and torch.is_autocast_enabled("cpu") and x.ndim == 5
-            and x.shape[2] == 2 and self.conv.kernel_size[0] == 3
+            torch.is_grad_enabled()
+            and x.is_cpu
+            and torch.is_autocast_enabled("cpu")
+            and x.ndim == 5
+            and x.shape[2] == 2
+            and self.conv.kernel_size[0] == 3
         )
 
 

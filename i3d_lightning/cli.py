@@ -284,10 +284,11 @@ def _run(
     from i3d_lightning import results, runner
 
     _quieten_lightning()
-    for cell in {replace(c, seed=0, stream="rgb") for c in cells}:  # before anything costs time
-        runner.read_data(cell, root, space)
     given = _weights_by_stream(weights, {c.stream for c in cells})
     changes = plan.plain(recipe)
+    for cell in {replace(c, seed=0) for c in cells}:  # what is wrong with any is said before one costs time
+        runner.recipe_for(cell, changes)
+        runner.read_data(cell, root, space)
     done = [runner.run(c, space, root=root, weights=given[c.stream], changes=changes) for c in cells]
     _show_table(results.scores(results.collect(space.runs / space.name)), space.runs / space.name)
     if json:

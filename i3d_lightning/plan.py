@@ -154,7 +154,15 @@ class Recipe:
 # mirrored, since some classes differ by direction alone, and their runs are too short to watch a plateau.
 DEMO: Mapping[str, Any] = {
     "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "flip": False},
-    "flow": {"scales": 3, "warps": 2, "inner_iterations": 10, "outer_iterations": 2, "bound": 5.0},
+    "flow": {
+        "scales": 3,
+        "scale_step": 0.5,
+        "warps": 2,
+        "inner_iterations": 5,
+        "outer_iterations": 1,
+        "median": 1,
+        "bound": 5.0,
+    },
     "training": {
         "steps": 100,
         "validate_every": 50,

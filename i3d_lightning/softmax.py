@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import Tensor
 
-PENALTIES = tuple(10.0**e for e in (1, 0, -1, -2, -3, -4, -5))
+PENALTIES = tuple(10.0**e for e in (2, 1, 0, -1, -2, -3, -4))
 """L2 penalties tried, from strong to weak: each solution is the next one's starting point."""
 
 SCALINGS = ("none", "standardise")

@@ -79,7 +79,7 @@ class VideoStream(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         loss = self._log_metrics("val")["loss"]
-        if self.plateau is not None:
+        if self.plateau is not None and not self.trainer.sanity_checking:
             # Lightning would step it after the checkpoint is written and not again on resume.
             self.plateau.step(loss)
 

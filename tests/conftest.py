@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -30,6 +31,16 @@ TINY = {
     },
 }
 """A recipe for tests: the real networks on clips as small as they take."""
+
+
+def recipe_flags() -> list[str]:
+    """`TINY` as flags of the command line."""
+    return [
+        f"--recipe.{part}.{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for part, settings in TINY.items()
+        for key, value in settings.items()
+    ]
+
 
 CLASSES = ("Red", "Green", "Blue")
 

@@ -5,17 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TINY
+from conftest import recipe_flags
 
 from i3d_lightning.cli import main
-
-
-def recipe() -> list[str]:
-    return [
-        f"--recipe.{part}.{key}={json.dumps(value)}"
-        for part, keys in TINY.items()
-        for key, value in keys.items()
-    ]
 
 
 def refused(capsys, *argv: str) -> str:
@@ -32,7 +24,7 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
     main(
         [
             "experiment", "--protocol=origin", "--dataset=ucf101", f"--root={tiny_ucf}",
-            f"--runs={tmp_path / 'runs'}",            f"--cache={tmp_path / 'cache'}", *recipe(), "--json",
+            f"--runs={tmp_path / 'runs'}", f"--cache={tmp_path / 'cache'}", *recipe_flags(), "--json",
         ]
     )  # fmt: skip
     lines = capsys.readouterr().out.splitlines()
@@ -129,7 +121,7 @@ def test_predict_goes_on_after_a_bad_video_and_says_so(assets, tmp_path, capsys)
 
 
 def test_weights_are_listed(capsys):
-    main(["weights", "list", "*rgb*", "--json"])
+    main(["weights", "list", "--pattern=*rgb*", "--json"])
     names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
     assert "i3d-rgb-kinetics400" in names
     assert not any("flow" in name for name in names)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 import numpy as np
-from conftest import TINY
+from conftest import recipe_flags
 
 from i3d_lightning.plan import Experiment
 from i3d_lightning.results import Predictions
@@ -20,24 +19,23 @@ def test_two_processes_give_the_predictions_of_one(tiny_ucf, tmp_path):
     import torch
 
     from i3d_lightning import architectures
-    from i3d_lightning.plan import Training
+    from i3d_lightning.plan import Clips, Training
     from i3d_lightning.weights import save_weights
 
     torch.manual_seed(0)
     weights = tmp_path / "kinetics.safetensors"
     save_weights(
         weights, architectures.spec("i3d").network(5, 3, Training()), architecture="i3d", stream="rgb",
-        pretraining="kinetics", labels=tuple("abcde"),
+        pretraining="kinetics", labels=tuple("abcde"), clips=Clips(),
     )  # fmt: skip
     found = []
     for devices, strategy in ((1, "auto"), (2, "ddp")):
         runs = tmp_path / f"runs{devices}"
-        flags = [f"--recipe.{p}.{k}={json.dumps(v)}" for p, keys in TINY.items() for k, v in keys.items()]
         subprocess.run(
             [
                 sys.executable, "-m", "i3d_lightning", "experiment", "--protocol=fixed", "--dataset=ucf101",
                 "--stream=rgb", f"--root={tiny_ucf}", f"--weights={weights}", f"--runs={runs}",
-                f"--cache={runs / 'cache'}", *flags,
+                f"--cache={runs / 'cache'}", *recipe_flags(),
                 f"--trainer={{accelerator: cpu, devices: {devices}, strategy: {strategy}}}",
             ],
             check=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import TINY, recipe_flags
 
 from i3d_lightning import plan, runner
 from i3d_lightning.plan import Experiment, InputError
@@ -36,7 +36,15 @@ def pretrained(tiny_ucf, space) -> Path:
     network = architectures.spec("i3d").network(5, 3, Training())
     path = space.runs.parent / "kinetics.safetensors"
     labels = tuple(f"class {i}" for i in range(5))
-    save_weights(path, network, architecture="i3d", stream="rgb", pretraining="kinetics", labels=labels)
+    save_weights(
+        path,
+        network,
+        architecture="i3d",
+        stream="rgb",
+        pretraining="kinetics",
+        labels=labels,
+        clips=plan.Clips(),
+    )
     return path
 
 
@@ -94,7 +102,7 @@ def test_the_stored_weights_give_the_stored_predictions(fixed_run, tiny_ucf):
     for video, expected in zip(
         read_dataset("ucf101", tiny_ucf, 1).test[:3], predictions.logits[:3], strict=True
     ):
-        clip = centre_crop(read_video(video.path, fps=25, short_side=32, most=12), 32)[None]
+        clip = centre_crop(read_video(video.path, fps=25.0, short_side=32, most=12), 32)[None]
         with torch.inference_mode():
             logits = network(prepare(clip)).mean(2)[0]
         np.testing.assert_allclose(logits.numpy(), expected, atol=1e-3)
@@ -175,14 +183,9 @@ def test_steps_must_end_with_a_validation(tiny_ucf, tmp_path):
 
 
 def command(root: Path, runs: Path, *more: str) -> list[str]:
-    flags = [
-        f"--recipe.{part}.{key}={json.dumps(value)}"
-        for part, keys in TINY.items()
-        for key, value in keys.items()
-    ]
     return [
         sys.executable, "-m", "i3d_lightning", "experiment", "--protocol=origin", "--dataset=ucf101",
-        "--stream=rgb", f"--root={root}", f"--runs={runs}", f"--cache={runs / 'cache'}", *flags,
+        "--stream=rgb", f"--root={root}", f"--runs={runs}", f"--cache={runs / 'cache'}", *recipe_flags(),
         "--recipe.training.steps=12",
         "--json", *more,
     ]  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from i3d_lightning.softmax import PENALTIES, fit_cross_validated, minimise
+from i3d_lightning.softmax import fit_cross_validated, minimise
 
 
 def blobs(n, k, f, noise, seed=0):
@@ -51,8 +51,7 @@ def test_noise_is_penalised_harder_than_signal():
     hard = fit_cross_validated(noise, labels, 4, folds(80)).penalty
     features, labels = blobs(80, 4, 64, 0.3)
     soft = fit_cross_validated(features, labels, 4, folds(80)).penalty
-    assert hard == max(PENALTIES)
-    assert soft < hard
+    assert hard >= 10 > soft
 
 
 def test_classes_without_training_videos_are_never_the_answer():

@@ -351,12 +351,13 @@ def _splits(text: str) -> list[int]:
 
 def _show_table(found: Sequence[Any], root: Path) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from i3d_lightning import results, tracking
 
     summary = results.summarise(found)
     layout = results.layout(summary)
-    grid = Table(*layout.columns, caption=results.LEGEND, caption_justify="left")
+    grid = Table(*layout.columns, caption=Text(results.LEGEND), caption_justify="left")
     for row in layout.itertuples(index=False):
         grid.add_row(*row)
     _print_rich(grid)

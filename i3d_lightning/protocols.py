@@ -191,7 +191,6 @@ def _train_and_test(job: Job, network: nn.Module) -> Outcome:
                 job.folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
             ),
             *([LearningRateMonitor()] if job.loggers else []),
-            Narrator(),
         ],
     )
     trainer.accumulate_grad_batches = data.accumulate(trainer.world_size)
@@ -235,13 +234,3 @@ def _set_classifier(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
 
 def _last(trainer: L.Trainer, names: Sequence[str]) -> dict[str, float]:
     return {name: float(trainer.callback_metrics[name]) for name in names if name in trainer.callback_metrics}
-
-
-class Narrator(L.Callback):
-    """Says after each validation where training is, for people and for log files."""
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            seen = ("fit/loss", "fit/top1", "val/loss", "val/top1")
-            values = ", ".join(f"{name} {value:.3f}" for name, value in _last(trainer, seen).items())
-            log.info("  step %d: %s", trainer.global_step, values)

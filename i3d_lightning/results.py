@@ -134,6 +134,7 @@ class Score:
         predictions: What the score is computed from.
         missing: Official videos that were not there: `train`, `test`.
         pretrained_by: The weights it started from, None for none.
+        tested_on: What the data set calls the part tested on.
     """
 
     experiment: Experiment
@@ -141,6 +142,7 @@ class Score:
     predictions: Predictions
     missing: dict[str, int]
     pretrained_by: str | None
+    tested_on: str = "test"
 
     @property
     def name(self) -> str:
@@ -170,6 +172,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             run.predictions,
             run.metrics["missing"],
             (run.metrics.get("weights") or {}).get("sha256"),
+            run.metrics["tested_on"],
         )
         found.append(score)
         if run.experiment.stream in ("rgb", "flow"):
@@ -181,7 +184,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             if rgb.pretrained_by and flow.pretrained_by:
                 both = f"{rgb.pretrained_by}+{flow.pretrained_by}"
             fused = fuse(rgb.predictions, flow.predictions)
-            found.append(Score(experiment, FUSION, fused, rgb.missing, both))
+            found.append(Score(experiment, FUSION, fused, rgb.missing, both, rgb.tested_on))
     return found
 
 
@@ -194,7 +197,7 @@ def summarise(found: Iterable[Score]) -> pd.DataFrame:
     Columns: dataset, splits, architecture, stream, pretraining, protocol, control, top1, top5
     (percent, mean over seeds), spread (the sample standard deviation of top-1 over seeds, where
     seeds or pretrainings were repeated), low, high (95 % bootstrap interval over videos, where
-    not), seeds, one_pretraining, videos, missing_train, missing_test, paper.
+    not), seeds, one_pretraining, tested_on, videos, missing_train, missing_test, paper.
     """
     cells: dict[tuple[Any, ...], dict[int, dict[int, Score]]] = defaultdict(lambda: defaultdict(dict))
     for score in found:
@@ -244,6 +247,7 @@ def _row(key: tuple[Any, ...], splits: tuple[int, ...], by_seed: dict[int, list[
         "high": high,
         "seeds": len(top1),
         "one_pretraining": pretraining != "none" and len(pretrained_by) == 1,
+        "tested_on": first[0].tested_on,
         "videos": sum(len(s.predictions.ids) for s in first),
         "missing_train": sum(s.missing["train"] for s in first),
         "missing_test": sum(s.missing["test"] for s in first),
@@ -291,6 +295,8 @@ def layout(summary: pd.DataFrame) -> pd.DataFrame:
         if summary["paper"].notna().any():
             row["paper"] = _paper_cell(by_stream)
         any_row = part.iloc[0]
+        if any_row["tested_on"] != "test":
+            row["split"] += f" ({any_row['tested_on']})"
         row["seeds"] = str(int(part["seeds"].max()))
         row["videos"] = str(int(any_row["videos"]))
         if summary[["missing_train", "missing_test"]].to_numpy().any():

@@ -341,6 +341,7 @@ def _store(folder: Path, job: Job, outcome: Outcome, seconds: float) -> None:
         "experiment": plan.plain(experiment),
         "top1": outcome.predictions.accuracy(1),
         "top5": outcome.predictions.accuracy(5),
+        "tested_on": job.data.tested_on,
         "videos": len(outcome.predictions.ids),
         "missing": {"train": len(job.data.missing_train), "test": len(job.data.missing_test)},
         "unreadable": outcome.unreadable,

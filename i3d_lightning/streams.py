@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import lightning as L
@@ -14,6 +15,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from i3d_lightning.plan import Training, digest
 from i3d_lightning.video.transforms import normalise
+
+log = logging.getLogger(__name__)
 
 
 def precision(wanted: str) -> Any:
@@ -84,7 +87,16 @@ class VideoStream(L.LightningModule):
             self.plateau.step(loss)
 
     def on_train_epoch_end(self) -> None:
-        self._log_metrics("fit")
+        """Says where training is, after each validation, for people and for log files."""
+        fit, val = self._log_metrics("fit"), self.trainer.callback_metrics
+        held_out = (
+            f", held out {val['val/loss']:.3f} / {100 * val['val/top1']:.1f} %" if "val/loss" in val else ""
+        )
+        if self.trainer.is_global_zero:
+            log.info(
+                "  step %d: loss and top-1 %.3f / %.1f %%%s",
+                self.global_step, fit["loss"], 100 * fit["top1"], held_out,
+            )  # fmt: skip
 
     def _log_metrics(self, part: str) -> dict[str, Tensor]:
         values = {name: metric.compute() for name, metric in self.metrics[part].items()}  # type: ignore[operator,union-attr]

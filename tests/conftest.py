@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import av
@@ -16,6 +17,7 @@ jaxtyping.install_import_hook(
 )
 
 os.environ["WANDB_MODE"] = "disabled"  # tests of tracking say otherwise
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="i3d-tests-")  # not the user's
 
 TINY = {
     "clips": {"short_side": 32, "crop": 32, "train_frames": 9, "test_frames": 12, "flip": False},

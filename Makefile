@@ -34,7 +34,7 @@ $(READY): pyproject.toml
 		{ echo "error: $$($(PYTHON) --version) is too old: Python 3.11 or newer is needed, say PYTHON=python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once; a few minutes)"
 	@if command -v uv >/dev/null; then \
-		uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && UV=uv; \
+		uv venv --quiet --seed --allow-existing --python $(PYTHON) $(VENV) && UV=uv; \
 	else \
 		$(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --upgrade pip && \
 		if [ -n "$(TORCH_BACKEND)" ]; then $(VENV)/bin/python -m pip install --quiet uv && UV=$(VENV)/bin/uv; fi; \

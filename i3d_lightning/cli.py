@@ -53,7 +53,8 @@ def demo(root: Path = Path("data/demo"), seed: int = 0) -> None:
     """
     from i3d_lightning.datasets.demo import DemoSettings, render_demo
 
-    print(render_demo(root, DemoSettings(seed=seed)))
+    made = render_demo(root, DemoSettings(seed=seed))
+    print(f"{made.videos} videos are in {root}.")
 
 
 def preview(

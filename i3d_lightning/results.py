@@ -119,8 +119,9 @@ def load_run(folder: Path) -> Run | None:
 
 
 def collect(root: Path) -> list[Run]:
-    """All complete runs below a run folder."""
-    runs = (load_run(path.parent) for path in sorted(root.rglob(RESULT)))
+    """All complete runs of a run folder, but for those kept apart below it under a name of their own."""
+    depth = "*/" * len(Experiment("i3d", "rgb", "none", "origin", "ucf101").folder.parts)
+    runs = (load_run(path.parent) for path in sorted(root.glob(depth + RESULT)))
     return [run for run in runs if run is not None]
 
 

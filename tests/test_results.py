@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from i3d_lightning.plan import Experiment, InputError
-from i3d_lightning.results import Predictions, Score, fuse, layout, markdown, summarise
+from i3d_lightning.plan import Experiment, InputError, plain
+from i3d_lightning.results import RESULT, Predictions, Score, collect, fuse, layout, markdown, summarise
 
 
 def predictions(rows, labels, ids=None) -> Predictions:
@@ -113,3 +115,13 @@ def test_the_json_line_has_what_scripts_rely_on():
         "videos": 10,
         "missing": {"train": 0, "test": 2},
     }
+
+
+def test_runs_kept_under_a_name_stay_out_of_the_others_table(tmp_path):
+    experiment = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
+    for root in (tmp_path, tmp_path / "wider"):
+        (root / experiment.folder).mkdir(parents=True)
+        (root / experiment.folder / RESULT).write_text(json.dumps({"experiment": plain(experiment)}))
+    (unnamed,), (named,) = collect(tmp_path), collect(tmp_path / "wider")
+    assert unnamed.folder == tmp_path / experiment.folder
+    assert named.folder == tmp_path / "wider" / experiment.folder

@@ -79,7 +79,7 @@ def test_running_statistics_follow_the_momentum():
 
 
 def test_bf16_gradients_over_two_time_steps_are_those_of_float32():
-    """oneDNN's own gradient here reads unwritten memory: now and then it is NaN or beyond 1e20."""
+    """What oneDNN computes here reads unwritten memory: now and then it is NaN or beyond 1e20."""
     torch.manual_seed(0)
     unit = ConvUnit(3, 48, 64, 3)
     x = torch.randn(8, 48, 2, 2, 2).contiguous(memory_format=torch.channels_last_3d)

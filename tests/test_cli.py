@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import recipe_flags
+from tiny import recipe_flags
 
 from i3d_lightning.cli import main
 

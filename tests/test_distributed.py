@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
-from conftest import recipe_flags
+from tiny import recipe_flags
 
 from i3d_lightning.plan import Experiment
 from i3d_lightning.results import Predictions

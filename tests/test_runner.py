@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, recipe_flags
+from tiny import TINY, recipe_flags
 
 from i3d_lightning import plan, runner
 from i3d_lightning.plan import Experiment, InputError

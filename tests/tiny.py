@@ -1,0 +1,28 @@
+"""A recipe for tests: the real networks on clips as small as they take."""
+
+from __future__ import annotations
+
+import json
+
+TINY = {
+    "clips": {"short_side": 32, "crop": 32, "train_frames": 9, "test_frames": 12, "flip": False},
+    "flow": {"scales": 1, "warps": 1, "inner_iterations": 3, "outer_iterations": 1, "bound": 4.0},
+    "training": {
+        "steps": 4,
+        "validate_every": 2,
+        "validation_fraction": 0.25,
+        "batch_size": 6,
+        "device_batch": 6,
+        "workers": 0,
+        "precision": "32-true",
+    },
+}
+
+
+def recipe_flags() -> list[str]:
+    """`TINY` as flags of the command line."""
+    return [
+        f"--recipe.{part}.{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for part, settings in TINY.items()
+        for key, value in settings.items()
+    ]

@@ -203,8 +203,10 @@ def _train_and_test(job: Job, network: nn.Module) -> Outcome:
     }
     unreadable: dict[str, dict[str, str]] = {"train": {}, "test": {}}
     if not plan.is_kinetics(job.experiment.dataset):  # there, fit/top1 over the last steps says enough
-        seen, unreadable["train"] = _predict(trainer, stream, data, job.data.train, len(job.data.classes))
+        trained_on = data.train_videos  # without those held out
+        seen, unreadable["train"] = _predict(trainer, stream, data, trained_on, len(job.data.classes))
         metrics["train_top1"] = seen.accuracy()
+    unreadable["train"] |= data.unreadable
     predictions, unreadable["test"] = _predict(trainer, stream, data, job.data.test, len(job.data.classes))
     return Outcome(predictions, network, metrics, unreadable)
 

@@ -131,7 +131,8 @@ def feature_key(job: Job) -> str:
     """Digest of all that a frozen feature depends on, but for the video itself."""
     assert job.weights is not None
     clips, stream = job.recipe.clips, job.experiment.stream
-    preprocessing = (clips.fps, clips.short_side, clips.crop, clips.test_frames)
+    # A shorter video is looped to the length of a training clip, so that length counts too.
+    preprocessing = (clips.fps, clips.short_side, clips.crop, clips.train_frames, clips.test_frames)
     flow = job.recipe.flow if stream != "rgb" else None
     numbers = str(precision(job.recipe.training.precision))
     return plan.digest(

@@ -136,5 +136,5 @@ def minimise(x: np.ndarray, y: np.ndarray, classes: int, penalty: float, start: 
         gradient = np.concatenate([residual.T @ x + strength * weight, residual.sum(0)[:, None]], axis=1)
         return float(loss), gradient.ravel()
 
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-5})
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "gtol": 1e-6})
     return found.x

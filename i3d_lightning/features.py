@@ -20,7 +20,7 @@ from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.lists import Video
 from i3d_lightning.files import write_atomically
 from i3d_lightning.streams import FrozenStream
-from i3d_lightning.video.content import file_sha256
+from i3d_lightning.video.content import content_sha256
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def frozen_features(
         The features, the videos that they are of (the readable ones, in the order given), and for
         each unreadable video's id why.
     """
-    contents = {video.path: file_sha256(video.path) for video in videos if video.path.is_file()}
+    contents = {video.path: content_sha256(video.path) for video in videos if video.path.is_file()}
     lacking = {
         contents[v.path]: v for v in videos if v.path in contents and store.get(contents[v.path]) is None
     }

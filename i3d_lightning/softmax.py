@@ -6,8 +6,9 @@ how strongly the weights are penalised is chosen by cross-validation over groups
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -67,28 +68,57 @@ def fit_cross_validated(
         does not choose: on few videos it ties and jumps where cross-entropy does not.
     """
     present, labels = labels.unique(return_inverse=True)
-    trials: dict[tuple[str, float], list[tuple[Tensor, Tensor]]] = {}
-    for train, validation in folds:
-        for scaling in SCALINGS:
-            shift, scale = _scaling(features[train], scaling)
-            path = _path((features[train] - shift) / scale, labels[train], len(present), PENALTIES)
-            held_out = (features[validation] - shift) / scale
-            for penalty, (weight, bias) in zip(PENALTIES, path, strict=True):
-                logits = held_out @ weight.T + bias
-                losses = F.cross_entropy(logits, labels[validation], reduction="none")
-                hits = logits.argmax(1) == labels[validation]
-                trials.setdefault((scaling, penalty), []).append((losses, hits))
-    cost = {setting: torch.cat([t[0] for t in parts]).mean().item() for setting, parts in trials.items()}
-    scaling, penalty = min(cost, key=lambda setting: cost[setting])
-    hits = torch.cat([t[1] for t in trials[scaling, penalty]])
+    choices = [_choose(features, labels, len(present), folds, scaling) for scaling in SCALINGS]
+    chosen = min(choices, key=lambda choice: choice.loss)
 
-    shift, scale = _scaling(features, scaling)
-    down_to = PENALTIES[: PENALTIES.index(penalty) + 1]
-    *_, (weight, bias) = _path((features - shift) / scale, labels, len(present), down_to)
+    shift, scale = _scaling(features, chosen.scaling)
+    path = _path((features - shift) / scale, labels, len(present))
+    weight, bias = next(islice(path, PENALTIES.index(chosen.penalty), None))
     weight = weight / scale
     weights, biases = features.new_zeros(classes, features.shape[1]), features.new_full((classes,), ABSENT)
     weights[present], biases[present] = weight, bias - weight @ shift
-    return Softmax(weights, biases, scaling, penalty, 100.0 * hits.double().mean().item())
+    return Softmax(weights, biases, chosen.scaling, chosen.penalty, chosen.top1)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A setting and how it did on the held-out videos: mean cross-entropy, top-1 in percent."""
+
+    scaling: str
+    penalty: float
+    loss: float
+    top1: float
+
+
+def _choose(
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    folds: Sequence[tuple[Sequence[int], Sequence[int]]],
+    scaling: str,
+) -> _Choice:
+    """The penalty with the lowest held-out loss, from strong to weak until two in a row are worse.
+
+    The weakest penalties take most of the time, and are tried where they may win only.
+    """
+    scalings = [_scaling(features[train], scaling) for train, _ in folds]
+    paths = [
+        _path((features[train] - shift) / scale, labels[train], classes)
+        for (train, _), (shift, scale) in zip(folds, scalings, strict=True)
+    ]
+    tried: list[_Choice] = []
+    for penalty, *layers in zip(PENALTIES, *paths, strict=True):
+        losses, hits = [], []
+        for (weight, bias), (_, held_out), (shift, scale) in zip(layers, folds, scalings, strict=True):
+            logits = (features[held_out] - shift) / scale @ weight.T + bias
+            losses.append(F.cross_entropy(logits, labels[held_out], reduction="none"))
+            hits.append(logits.argmax(1) == labels[held_out])
+        loss, top1 = torch.cat(losses).mean().item(), torch.cat(hits).double().mean().item()
+        tried.append(_Choice(scaling, penalty, loss, 100.0 * top1))
+        best = min(tried, key=lambda choice: choice.loss)
+        if best not in tried[-2:]:
+            break
+    return best
 
 
 def _scaling(features: Tensor, scaling: str) -> tuple[Tensor, Tensor]:
@@ -99,18 +129,21 @@ def _scaling(features: Tensor, scaling: str) -> tuple[Tensor, Tensor]:
     return features.mean(0), deviation.clamp_min(1e-6)
 
 
-def _path(
-    features: Tensor, labels: Tensor, classes: int, penalties: Sequence[float]
-) -> list[tuple[Tensor, Tensor]]:
-    """Solutions along a path of falling penalties, each started from the one before."""
+def _path(features: Tensor, labels: Tensor, classes: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Solutions along the path of falling penalties, each started from the one before.
+
+    Weights lie in the span of the features, where these are fewer than their length: solved there,
+    the problem is the same and smaller.
+    """
     x, y = features.double().numpy(), labels.numpy()
-    solution = np.zeros(classes * (x.shape[1] + 1))
-    solutions = []
-    for penalty in penalties:
-        solution = minimise(x, y, classes, penalty, solution)
-        layer = torch.from_numpy(solution.astype(np.float32)).view(classes, -1)
-        solutions.append((layer[:, :-1], layer[:, -1]))
-    return solutions
+    span = np.linalg.svd(x, full_matrices=False)[2] if len(x) < x.shape[1] else np.eye(x.shape[1])
+    inside = x @ span.T
+    solution = np.zeros(classes * (len(span) + 1))
+    for penalty in PENALTIES:
+        solution = minimise(inside, y, classes, penalty, solution)
+        layer = solution.reshape(classes, -1)
+        weight, bias = layer[:, :-1] @ span, layer[:, -1]
+        yield torch.from_numpy(weight.astype(np.float32)), torch.from_numpy(bias.astype(np.float32))
 
 
 def minimise(x: np.ndarray, y: np.ndarray, classes: int, penalty: float, start: np.ndarray) -> np.ndarray:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from i3d_lightning.files import file_sha256
 from i3d_lightning.plan import InputError
 
 
-def file_sha256(path: Path) -> str:
+def content_sha256(path: Path) -> str:
     """The sha256 of a file's content, remembered for as long as its size and time of change stay.
 
     The memory is one small database in the user's cache folder, for all projects; where that cannot
@@ -41,16 +41,11 @@ def _remembered(path: str, size: int, modified: int) -> str:
             if known:
                 return str(known[0])
     except (sqlite3.Error, OSError):
-        return _sha256(path)
-    digest = _sha256(path)
+        return file_sha256(Path(path))
+    digest = file_sha256(Path(path))
     with contextlib.suppress(sqlite3.Error, OSError), _memory() as memory:
         memory.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (path, size, modified, digest))
     return digest
-
-
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

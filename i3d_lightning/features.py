@@ -14,11 +14,12 @@ import lightning as L
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.lists import Video
 from i3d_lightning.files import write_atomically
+from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.streams import FrozenStream
 from i3d_lightning.video.content import content_sha256
 
@@ -54,7 +55,7 @@ class FeatureStore:
 
 
 def frozen_features(
-    network: nn.Module,
+    network: VideoNetwork,
     videos: Sequence[Video],
     data: VideoDataModule,
     store: FeatureStore,

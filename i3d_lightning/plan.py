@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Architecture = Literal["convnet-lstm", "c3d", "two-stream", "fused-3d", "i3d"]
+Architecture = Literal["convnet", "convnet-lstm", "c3d", "two-stream", "fused-3d", "i3d"]
+"""The paper's five, and the image network that ImageNet pretraining trains."""
 Stream = Literal["rgb", "flow", "joint"]
 Pretraining = Literal["none", "imagenet", "kinetics", "imagenet+kinetics"]
 Protocol = Literal["origin", "fixed", "full-ft"]
@@ -23,7 +24,10 @@ Protocol = Literal["origin", "fixed", "full-ft"]
 FUSION = "rgb+flow"
 """The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
 
-DATASETS = ("ucf101", "hmdb51", "kinetics", "demo-ucf101", "demo-hmdb51", "demo-kinetics", "folder")
+DATASETS = (
+    "ucf101", "hmdb51", "kinetics", "imagenet",
+    "demo-ucf101", "demo-hmdb51", "demo-kinetics", "demo-imagenet", "folder",
+)  # fmt: skip
 DEMO_TARGETS = ("demo-ucf101", "demo-hmdb51")
 
 
@@ -47,8 +51,10 @@ class Clips:
         fps: Frame rate that every video is resampled to, in frames per second.
         short_side: Length that a frame's shorter side is resized to, in pixels.
         crop: Side of the square that is cut out: at random in training, from the centre at test.
-        train_frames: Consecutive frames of a training clip.
-        test_frames: Most frames taken of a video at test, from its middle.
+        train_frames: Consecutive frames that a training clip covers.
+        test_frames: Most frames covered of a video at test, from its middle.
+        snapshot: Frames of a snapshot: all its flow fields are taken, and of its RGB frames the middle
+            one. Clips cover whole snapshots.
         flip: Mirror half of the training clips from left to right. Wrong where classes differ by
             direction, as in the demo sets.
         photometric_jitter: Strength of random brightness, contrast and saturation changes in
@@ -60,6 +66,7 @@ class Clips:
     crop: int = 224
     train_frames: int = 64
     test_frames: int = 250
+    snapshot: int = 1
     flip: bool = True
     photometric_jitter: float = 0.0
 
@@ -113,6 +120,8 @@ class Training:
         momentum: Momentum of SGD.
         weight_decay: L2 penalty; 1e-7 is what the authors released their weights with.
         dropout: Probability to drop a feature before the classifier.
+        first_layer: How flow networks begin where ImageNet's weights are for red, green and blue: `mean`
+            gives each channel the mean of their filters, `new` random ones. See `networks.inflation`.
         batchnorm_momentum: Share of each new batch in BatchNorm's running statistics.
         precision: A Lightning precision, or `auto`: bf16 where the device has bf16 matrix units.
         workers: Data-loading processes, or -1 to choose by the number of cores.
@@ -130,6 +139,7 @@ class Training:
     momentum: float = 0.9
     weight_decay: float = 1e-7
     dropout: float = 0.5
+    first_layer: Literal["mean", "new"] = "mean"
     batchnorm_momentum: float = 0.1
     precision: str = "auto"
     workers: int = -1
@@ -164,18 +174,35 @@ DEMO: Mapping[str, Any] = {
         "bound": 5.0,
     },
     "training": {
-        "steps": 100,
-        "validate_every": 50,
-        "batch_size": 16,
-        "device_batch": 16,
+        "steps": 160,
+        "validate_every": 80,
+        "batch_size": 8,
+        "device_batch": 8,
         "optimizer": "adamw",
         "learning_rate": 4e-4,
         "weight_decay": 1e-2,
         "schedule": "cosine",
     },
 }
+DEMO_CLIPS: Mapping[Architecture, Mapping[str, Any]] = {  # the demo videos have 20 to 23 frames
+    "convnet": {"clips": {"train_frames": 1}},
+    "convnet-lstm": {"clips": {"snapshot": 2}},
+    "c3d": {"clips": {"short_side": 40, "crop": 32}},
+    "two-stream": {"clips": {"train_frames": 10}},
+    "fused-3d": {"clips": {"train_frames": 20}},
+    "i3d": {},
+}
 DEMO_PRETRAINING: Mapping[str, Any] = {
-    "training": {"steps": 540, "validate_every": 180, "validation_fraction": 0.03, "dropout": 0.0},
+    "training": {"steps": 840, "validate_every": 210, "validation_fraction": 0.03, "dropout": 0.0},
+}
+DEMO_IMAGENET: Mapping[str, Any] = {
+    "training": {
+        **DEMO_PRETRAINING["training"],
+        "steps": 600,
+        "validate_every": 200,
+        "batch_size": 32,
+        "device_batch": 32,
+    },
 }
 
 
@@ -245,19 +272,25 @@ def is_kinetics(dataset: str) -> bool:
     return dataset in ("kinetics", "demo-kinetics")
 
 
+def is_imagenet(dataset: str) -> bool:
+    """Whether the data set is of images, on which only the image network is trained."""
+    return dataset in ("imagenet", "demo-imagenet")
+
+
 def is_demo(dataset: str) -> bool:
     """Whether the project renders this data set itself."""
     return dataset.startswith("demo-")
 
 
-def pretraining_set(dataset: str) -> str:
-    """The data set that `kinetics` pretraining means for a target: demo sets have their own."""
-    return "demo-kinetics" if is_demo(dataset) else "kinetics"
+def pretraining_set(dataset: str, name: Literal["kinetics", "imagenet"] = "kinetics") -> str:
+    """The data set that pretraining of this name means for a target: demo sets have their own."""
+    return f"demo-{name}" if is_demo(dataset) else name
 
 
 def streams(architecture: Architecture) -> tuple[Stream, ...]:
     """Streams that an architecture can be trained on (Table 2)."""
     return {
+        "convnet": ("rgb",),
         "convnet-lstm": ("rgb",),
         "c3d": ("rgb",),
         "two-stream": ("rgb", "flow", "joint"),
@@ -266,10 +299,21 @@ def streams(architecture: Architecture) -> tuple[Stream, ...]:
     }[architecture]  # type: ignore[return-value]
 
 
+def usual_streams(architecture: Architecture) -> tuple[Stream, ...]:
+    """The streams behind an architecture's rows of Table 4: two to be fused, a joint one, or the only one."""
+    available = streams(architecture)
+    return ("joint",) if "joint" in available else available
+
+
 def pretrainings(architecture: Architecture, protocol: Protocol, dataset: str) -> tuple[Pretraining, ...]:
     """Pretraining that a protocol may start from (Tables 3 and 4), the marked control included."""
-    if is_kinetics(dataset):
-        valid: tuple[Pretraining, ...] = ("none", "imagenet") if protocol == "origin" else ()
+    valid: tuple[Pretraining, ...]
+    if (architecture == "convnet") != is_imagenet(dataset):
+        valid = ()
+    elif is_imagenet(dataset):
+        valid = ("none",) if protocol == "origin" else ()
+    elif is_kinetics(dataset):
+        valid = ("none", "imagenet") if protocol == "origin" else ()
     elif protocol == "origin":
         valid = ("none", "imagenet")
     elif protocol == "fixed":
@@ -324,6 +368,10 @@ def _replace(value: Any, change: Mapping[str, Any]) -> Any:
 
 
 def _why(experiment: Experiment) -> str:
+    if experiment.architecture == "convnet":
+        return "the image network is trained on ImageNet alone, an origin run"
+    if is_imagenet(experiment.dataset):
+        return "on ImageNet only the image network, convnet, is trained"
     if is_kinetics(experiment.dataset):
         return "training on Kinetics is itself the pretraining, an origin run"
     if experiment.architecture == "c3d" and "imagenet" in experiment.pretraining:

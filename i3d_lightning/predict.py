@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from i3d_lightning import architectures
+from i3d_lightning.datasets.clips import Frames, RGBFrames, WholeVideos
+from i3d_lightning.datasets.videos import Video
 from i3d_lightning.plan import TVL1, Clips, InputError, Training
-from i3d_lightning.streams import prepare
-from i3d_lightning.video.decoding import read_video
+from i3d_lightning.streams import channels_last, prepare
+from i3d_lightning.video import decoding
 from i3d_lightning.video.flow import compute_flow, grey
-from i3d_lightning.video.transforms import centre_crop, quantise_flow
+from i3d_lightning.video.transforms import quantise_flow
 from i3d_lightning.weights import apply_weights, load_weights
+
+
+@dataclass(frozen=True)
+class FlowFrames:
+    """Flow fields of videos, computed as they are read and kept nowhere."""
+
+    settings: TVL1
+    fps: float
+    short_side: int
+    is_flow = True
+
+    def length(self, path: Path) -> int:
+        return decoding.length(path, fps=self.fps) - 1
+
+    def read(self, path: Path, start: int, frames: int) -> Tensor:
+        fields = min(frames, self.length(path))
+        if not fields:
+            raise InputError(f"{path} has a single frame and therefore no flow.")
+        rgb = decoding.read_clip(path, start, fields + 1, fps=self.fps, short_side=self.short_side)
+        flow = quantise_flow(compute_flow(grey(rgb), self.settings), self.settings.bound)
+        return flow[:, torch.arange(frames) % fields]
 
 
 class Predictor:
@@ -26,18 +51,23 @@ class Predictor:
     """
 
     def __init__(self, name_or_path: str) -> None:
-        self.weights = load_weights(name_or_path)
-        if self.weights.stream not in architectures.CHANNELS:
+        weights = load_weights(name_or_path)
+        if weights.stream is None:
             raise InputError(f"{name_or_path} does not say which stream it is for, so it cannot predict.")
-        classes = len(self.weights.state["classifier.bias"])
-        self.labels = self.weights.labels or tuple(f"class {i}" for i in range(classes))
-        self.clips = self.weights.clips or Clips()
-        channels = architectures.CHANNELS[self.weights.stream]
+        classes = len(weights.state["classifier.bias"])
+        self.labels = weights.labels or tuple(f"class {i}" for i in range(classes))
+        self.clips = weights.clips or Clips()
+        self.sources: list[Frames] = []
+        if weights.stream != "flow":
+            self.sources.append(RGBFrames(self.clips.fps, self.clips.short_side, self.clips.snapshot))
+        if weights.stream != "rgb":
+            flow = weights.flow or TVL1()
+            self.sources.append(FlowFrames(flow, self.clips.fps, self.clips.short_side))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = architectures.spec(self.weights.architecture).network(classes, channels, Training())
-        apply_weights(network, self.weights, classifier=True)
-        network = network.to(memory_format=torch.channels_last_3d)
-        self.network = network.eval().to(self.device)
+        build = architectures.spec(weights.architecture).network
+        network = build(classes, weights.stream, Training(), self.clips)
+        apply_weights(network, weights, classifier=True)
+        self.network = channels_last(network).eval().to(self.device)
 
     def __call__(self, video: Path, top: int = 5) -> list[tuple[str, float]]:
         """The `top` most probable classes of a video, best first.
@@ -45,15 +75,11 @@ class Predictor:
         Raises:
             InputError: The video cannot be read.
         """
-        clips = self.clips
-        if self.weights.stream == "rgb":
-            frames = read_video(video, fps=clips.fps, short_side=clips.short_side, most=clips.test_frames)
-        else:  # flow has one field less than there are frames
-            rgb = read_video(video, fps=clips.fps, short_side=clips.short_side, most=clips.test_frames + 1)
-            settings = self.weights.flow or TVL1()
-            frames = quantise_flow(compute_flow(grey(rgb), settings), settings.bound)
-        clip = centre_crop(frames, clips.crop)[None].to(self.device)
+        item = WholeVideos([Video(str(video), video, 0, "")], self.sources, self.clips)[0]
+        if item["error"]:
+            raise InputError(item["error"])
         with torch.inference_mode():
-            probabilities = self.network(prepare(clip)).mean(dim=2).softmax(dim=1)[0]
+            clips = [prepare(clip[None].to(self.device)) for clip in item["clips"]]
+            probabilities = self.network.over_steps(self.network(*clips)).softmax(dim=1)[0]
         best = probabilities.topk(min(top, len(probabilities)))
         return [(self.labels[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]

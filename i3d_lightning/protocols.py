@@ -17,18 +17,19 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from torch import Tensor, nn
+from torch import Tensor
 
 from i3d_lightning import architectures, plan
 from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.folds import group_folds
 from i3d_lightning.datasets.lists import DatasetSplit, Video
 from i3d_lightning.features import VERSION, FeatureStore, frozen_features
+from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Experiment, InputError, Recipe
 from i3d_lightning.results import Predictions
 from i3d_lightning.softmax import fit_cross_validated
 from i3d_lightning.streams import VideoStream, precision
-from i3d_lightning.weights import Weights, apply_weights
+from i3d_lightning.weights import Weights, apply_weights, bootstrap
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Outcome:
     """
 
     predictions: Predictions
-    network: nn.Module
+    network: VideoNetwork
     metrics: dict[str, Any]
     unreadable: dict[str, dict[str, str]]
 
@@ -91,9 +92,9 @@ def full_ft(job: Job) -> Outcome:
 def fixed(job: Job) -> Outcome:
     """Train only a softmax classifier on frozen features: the paper's "Fixed" columns.
 
-    A video's feature is the input of the last layer over its test clip, averaged over time. The
-    classifier's regularisation is chosen by cross-validation over groups of the training videos
-    and refitted on all of them; the seed only deals the groups into folds.
+    A video's feature is the input of the last layer over its test clip, averaged over time (of an
+    LSTM, at the last step). The classifier's regularisation is chosen by cross-validation over groups
+    of the training videos and refitted on all of them; the seed only deals the groups into folds.
     """
     network = _network(job)
     data = _data(job)
@@ -132,27 +133,37 @@ def feature_key(job: Job) -> str:
     assert job.weights is not None
     clips, stream = job.recipe.clips, job.experiment.stream
     # A shorter video is looped to the length of a training clip, so that length counts too.
-    preprocessing = (clips.fps, clips.short_side, clips.crop, clips.train_frames, clips.test_frames)
+    preprocessing = (
+        clips.fps, clips.short_side, clips.crop, clips.train_frames, clips.test_frames, clips.snapshot
+    )  # fmt: skip
     flow = job.recipe.flow if stream != "rgb" else None
     numbers = str(precision(job.recipe.training.precision))
+    # What image weights do not cover is new, and follows from the seed.
+    new = (job.recipe.training.first_layer, job.experiment.seed) if _bootstraps(job) else None
     return plan.digest(
-        VERSION, job.weights.sha256, job.experiment.architecture, stream, preprocessing, flow, numbers
+        VERSION, job.weights.sha256, job.experiment.architecture, stream, preprocessing, flow, numbers, new
     )
 
 
-def _network(job: Job) -> nn.Module:
+def _network(job: Job) -> VideoNetwork:
     """The network with its starting weights; its last layer is new, for the target's classes."""
     L.seed_everything(job.experiment.seed, verbose=False)
-    network = architectures.build(job.experiment, len(job.data.classes), job.recipe.training)
+    network = architectures.build(job.experiment, len(job.data.classes), job.recipe)
     if job.weights is not None:
-        apply_weights(network, job.weights, classifier=False)
+        if _bootstraps(job):
+            bootstrap(network, job.weights, job.recipe.training.first_layer)
+        else:
+            apply_weights(network, job.weights, classifier=False)
     return network
+
+
+def _bootstraps(job: Job) -> bool:
+    """Whether it starts from the weights of images, inflated where its network is 3-D."""
+    return job.weights is not None and job.weights.architecture == "convnet"
 
 
 def _data(job: Job) -> VideoDataModule:
     e = job.experiment
-    if e.stream == "joint":
-        raise InputError("Joint streams belong to architectures that are not implemented yet.")
     return VideoDataModule(job.data, e.stream, job.recipe, e.seed, flow_root=job.cache / "flow")
 
 
@@ -169,7 +180,7 @@ def _trainer(job: Job, **fit: Any) -> L.Trainer:
     )
 
 
-def _train_and_test(job: Job, network: nn.Module) -> Outcome:
+def _train_and_test(job: Job, network: VideoNetwork) -> Outcome:
     """Train end to end, then predict every training and test video whole.
 
     The learning rate follows videos held out of the training set by whole groups; the test videos
@@ -228,11 +239,11 @@ def _predictions(videos: Sequence[Video], logits: Mapping[str, Tensor], classes:
     return Predictions(tuple(v.id for v in videos), np.array([v.label for v in videos]), np.stack(rows))
 
 
-def _set_classifier(network: nn.Module, weight: Tensor, bias: Tensor) -> None:
+def _set_classifier(network: VideoNetwork, weight: Tensor, bias: Tensor) -> None:
     """Put a fitted softmax layer into the network, so that its weights predict by themselves."""
     with torch.no_grad():
-        network.classifier.weight.copy_(weight.view_as(network.classifier.weight))  # type: ignore[union-attr,operator,arg-type]
-        network.classifier.bias.copy_(bias)  # type: ignore[union-attr,operator]
+        network.classifier.weight.copy_(weight)
+        network.classifier.bias.copy_(bias)
 
 
 def _last(trainer: L.Trainer, names: Sequence[str]) -> dict[str, float]:

@@ -66,9 +66,11 @@ def recipe_for(experiment: Experiment, changes: Mapping[str, Any]) -> Recipe:
     """The settings of an experiment: Table 1's clips, the data set's recipe, the user's changes."""
     recipe = Recipe(clips=architectures.spec(experiment.architecture).clips)
     if plan.is_demo(experiment.dataset):
-        recipe = plan.compose(recipe, plan.DEMO)
+        recipe = plan.compose(recipe, plan.DEMO, plan.DEMO_CLIPS[experiment.architecture])
         if plan.is_kinetics(experiment.dataset):
             recipe = plan.compose(recipe, plan.DEMO_PRETRAINING)
+        if plan.is_imagenet(experiment.dataset):
+            recipe = plan.compose(recipe, plan.DEMO_IMAGENET)
     recipe = plan.compose(recipe, changes)
     _check_clips(experiment, recipe.clips)
     return recipe
@@ -80,6 +82,12 @@ def _check_clips(experiment: Experiment, clips: plan.Clips) -> None:
         given = getattr(clips, name)
         if given < least:
             raise InputError(f"clips.{name} is {given}, but {experiment.architecture} takes {least} or more.")
+    for name in ("train_frames", "test_frames"):
+        if getattr(clips, name) % clips.snapshot:
+            raise InputError(
+                f"clips.{name} is {getattr(clips, name)}, but must be a multiple of clips.snapshot "
+                f"({clips.snapshot})."
+            )
     if clips.crop > clips.short_side:
         raise InputError(f"clips.crop {clips.crop} must not exceed clips.short_side {clips.short_side}.")
 
@@ -128,7 +136,7 @@ def run(
         return done
     _announce(experiment, data, start, folder)
     began = time.perf_counter()
-    if experiment.stream == "flow":
+    if experiment.stream != "rgb":
         _compute_flow(data, recipe, space)
     if _is_main():
         _describe(folder, experiment, recipe, start, data, root, fingerprint)
@@ -173,24 +181,16 @@ def starting_weights(
         weights = load_weights(given)
         _check_weights(experiment, weights)
         return weights
-    if "kinetics" in experiment.pretraining:
-        pretraining = replace(
-            experiment,
-            dataset=plan.pretraining_set(experiment.dataset),
-            protocol="origin",
-            pretraining="imagenet" if experiment.pretraining == "imagenet+kinetics" else "none",
-            split=1,
-            seed=0,
-        )
-        if plan.is_demo(experiment.dataset):
-            flow = {"flow": changes["flow"]} if "flow" in changes else {}
-            return load_weights(str(run(pretraining, space, changes=flow).folder / WEIGHTS))
-        if load_run(space.folder(pretraining)) is not None:
-            return load_weights(str(space.folder(pretraining) / WEIGHTS))
+    pretraining = _pretraining_run(experiment)
+    if plan.is_demo(experiment.dataset):
+        flow = {"flow": changes["flow"]} if "flow" in changes else {}
+        return load_weights(str(run(pretraining, space, changes=flow).folder / WEIGHTS))
+    if load_run(space.folder(pretraining)) is not None:
+        return load_weights(str(space.folder(pretraining) / WEIGHTS))
     for entry in list_weights():
         if (entry.architecture, entry.stream, entry.pretraining) == (
-            experiment.architecture,
-            experiment.stream,
+            pretraining.architecture,
+            pretraining.stream,
             experiment.pretraining,
         ):
             return load_weights(entry.name)
@@ -200,7 +200,24 @@ def starting_weights(
     )
 
 
+def _pretraining_run(experiment: Experiment) -> Experiment:
+    """The run that makes the weights an experiment starts from: a stage earlier, on the larger set."""
+    if experiment.pretraining == "imagenet":
+        dataset = plan.pretraining_set(experiment.dataset, "imagenet")
+        return Experiment("convnet", "rgb", "none", "origin", dataset)
+    return replace(
+        experiment,
+        dataset=plan.pretraining_set(experiment.dataset, "kinetics"),
+        protocol="origin",
+        pretraining="imagenet" if experiment.pretraining == "imagenet+kinetics" else "none",
+        split=1,
+        seed=0,
+    )
+
+
 def _check_weights(experiment: Experiment, weights: Weights) -> None:
+    if experiment.pretraining == "imagenet" and weights.architecture == "convnet":
+        return  # weights of images start any architecture and stream
     for kind in ("architecture", "stream", "pretraining"):
         theirs, ours = getattr(weights, kind), getattr(experiment, kind)
         if theirs is not None and theirs != ours:
@@ -355,6 +372,8 @@ def _store(folder: Path, job: Job, outcome: Outcome, seconds: float) -> None:
 
 def _pretraining_after(experiment: Experiment) -> plan.Pretraining:
     """What weights have seen once this experiment is done, in the words that a later one asks for."""
+    if plan.is_imagenet(experiment.dataset):
+        return "imagenet"
     if plan.is_kinetics(experiment.dataset):
         return "imagenet+kinetics" if experiment.pretraining == "imagenet" else "kinetics"
     return experiment.pretraining

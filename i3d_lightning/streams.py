@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Training, digest
 from i3d_lightning.video.transforms import normalise
 
@@ -34,7 +36,7 @@ class VideoStream(L.LightningModule):
     """One stream of a two-stream model: trains on clips, tests on whole videos.
 
     Args:
-        network: Takes a clip `b c t h w` in [-1, 1] and gives logits per time step, `b k s`.
+        network: Takes clips `b c t h w` in [-1, 1] and gives logits per time step, `b k s`.
         classes: Number of classes k.
         training: Loss, optimiser and schedule settings.
         seed: Dropout derives from it and the position in training alone, so that a resumed run
@@ -42,13 +44,13 @@ class VideoStream(L.LightningModule):
 
     Attributes:
         predictions: After testing, on every process: index of a video -> its logits (k), float32,
-            averaged over time before any softmax (section 2.4 of the paper).
+            averaged over time (or, for an LSTM, the last step's) before any softmax.
         unreadable: After testing: index of a video that could not be decoded -> why.
     """
 
-    def __init__(self, network: nn.Module, classes: int, training: Training, seed: int) -> None:
+    def __init__(self, network: VideoNetwork, classes: int, training: Training, seed: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last_3d)
+        self.network = channels_last(network)
         self.training_settings = training
         self.seed = seed
         self.predictions: dict[int, Tensor] = {}
@@ -57,9 +59,9 @@ class VideoStream(L.LightningModule):
         self.plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self.metrics = nn.ModuleDict({part: _metrics(classes) for part in ("fit", "val")})
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """Logits `b k` of uint8 clips `b c t h w`, averaged over time."""
-        return self.network(prepare(clip)).float().mean(dim=2)
+    def forward(self, clips: Sequence[Tensor]) -> Tensor:
+        """Logits `b k s` of uint8 clips `b c t h w`, one for each thing that the network sees."""
+        return self.network(*map(prepare, clips)).float()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         position = digest(self.seed, self.current_epoch, batch_idx, self.global_rank)
@@ -71,13 +73,17 @@ class VideoStream(L.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._step(batch, "val")
 
-    def _step(self, batch: dict[str, Tensor], part: str) -> Tensor:
-        logits = self(batch["clip"])
-        loss = F.cross_entropy(logits, batch["label"])
+    def _step(self, batch: dict[str, Any], part: str) -> Tensor:
+        steps, labels = self(batch["clips"]), batch["label"]
+        logits = self.network.over_steps(steps)
+        if self.network.supervised_at_every_step:
+            loss = F.cross_entropy(steps, labels[:, None].expand(-1, steps.shape[2]))
+        else:
+            loss = F.cross_entropy(logits, labels)
         metrics = self.metrics[part]
         metrics["loss"](loss.detach(), len(logits))  # type: ignore[index,operator]
         for name in ("top1", "top5"):
-            metrics[name](logits.detach(), batch["label"])  # type: ignore[index,operator]
+            metrics[name](logits.detach(), labels)  # type: ignore[index,operator]
         return loss
 
     def on_validation_epoch_end(self) -> None:
@@ -120,10 +126,11 @@ class VideoStream(L.LightningModule):
         self.predictions, self.unreadable = {}, {}
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        if batch["clip"] is None:
+        if batch["clips"] is None:
             self.unreadable[int(batch["index"])] = batch["error"]
             return
-        for index, logits in zip(batch["index"].tolist(), self(batch["clip"]).cpu(), strict=True):
+        predicted = self.network.over_steps(self(batch["clips"])).cpu()
+        for index, logits in zip(batch["index"].tolist(), predicted, strict=True):
             self.predictions[index] = logits
 
     def on_test_epoch_end(self) -> None:
@@ -142,7 +149,10 @@ class VideoStream(L.LightningModule):
             )
         else:
             optimizer = torch.optim.AdamW(
-                self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+                self.network.parameters(),
+                lr=settings.learning_rate,
+                weight_decay=settings.weight_decay,
+                fused=True,
             )
         if settings.schedule == "plateau":
             self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -160,13 +170,13 @@ class FrozenStream(L.LightningModule):
     statistics, and no parameter asks for a gradient.
 
     Args:
-        network: Offers `forward_features`.
-        keep: Called with the index of a video and its features (f), averaged over time.
+        network: The network.
+        keep: Called with the index of a video and its features (f), over all time steps.
     """
 
-    def __init__(self, network: nn.Module, keep: Any) -> None:
+    def __init__(self, network: VideoNetwork, keep: Any) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last_3d).requires_grad_(False).eval()
+        self.network = channels_last(network).requires_grad_(False).eval()
         self.keep = keep
         self.unreadable: dict[int, str] = {}
 
@@ -174,10 +184,11 @@ class FrozenStream(L.LightningModule):
         return super().train(False)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        if batch["clip"] is None:
+        if batch["clips"] is None:
             self.unreadable[int(batch["index"])] = batch["error"]
             return
-        features = self.network.forward_features(prepare(batch["clip"])).float().mean(dim=2).cpu()  # type: ignore[operator]
+        steps = self.network.forward_features(*map(prepare, batch["clips"])).float()
+        features = self.network.over_steps(steps).cpu()
         for index, feature in zip(batch["index"].tolist(), features, strict=True):
             self.keep(index, feature)
 
@@ -188,6 +199,15 @@ class FrozenStream(L.LightningModule):
 def _metrics(classes: int) -> nn.ModuleDict:
     top = {f"top{k}": MulticlassAccuracy(classes, top_k=min(k, classes), average="micro") for k in (1, 5)}
     return nn.ModuleDict({"loss": MeanMetric(), **top})
+
+
+def channels_last(network: VideoNetwork) -> VideoNetwork:
+    """The same network with its filters laid out channels last in memory, in 2-D and in 3-D."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for tensor in network.parameters():
+        if tensor.ndim in layouts:
+            tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
+    return network
 
 
 def prepare(clip: Tensor) -> Tensor:

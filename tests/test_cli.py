@@ -55,8 +55,8 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
         (["--protocol=origin", "--pretraining=kinetics"], "origin never sees Kinetics"),
         (["--protocol=full-ft", "--pretraining=imagenet"], "full-ft from imagenet is origin from imagenet"),
         (
-            ["--protocol=fixed", "--architecture=c3d", "--stream=rgb", "--dataset=demo-ucf101"],
-            "not implemented yet",
+            ["--protocol=fixed", "--architecture=c3d", "--stream=flow", "--dataset=demo-ucf101"],
+            "Architecture 'c3d' has no stream 'flow'; it has rgb",
         ),
         (["--protocol=fixed", "--weights=no/such/file.pt", "--stream=rgb"], "no/such/file.pt"),
         (

@@ -25,8 +25,8 @@ def test_two_processes_give_the_predictions_of_one(tiny_ucf, tmp_path):
     torch.manual_seed(0)
     weights = tmp_path / "kinetics.safetensors"
     save_weights(
-        weights, architectures.spec("i3d").network(5, 3, Training()), architecture="i3d", stream="rgb",
-        pretraining="kinetics", labels=tuple("abcde"), clips=Clips(),
+        weights, architectures.spec("i3d").network(5, "rgb", Training(), Clips()),
+        architecture="i3d", stream="rgb", pretraining="kinetics", labels=tuple("abcde"), clips=Clips(),
     )  # fmt: skip
     found = []
     for devices, strategy in ((1, "auto"), (2, "ddp")):

@@ -29,11 +29,11 @@ def space(tmp_path_factory) -> Workspace:
 def pretrained(tiny_ucf, space) -> Path:
     """Weights that pass for Kinetics pretraining."""
     from i3d_lightning import architectures
-    from i3d_lightning.plan import Training
+    from i3d_lightning.plan import Clips, Training
     from i3d_lightning.weights import save_weights
 
     torch.manual_seed(0)
-    network = architectures.spec("i3d").network(5, 3, Training())
+    network = architectures.spec("i3d").network(5, "rgb", Training(), Clips())
     path = space.runs.parent / "kinetics.safetensors"
     labels = tuple(f"class {i}" for i in range(5))
     save_weights(
@@ -90,13 +90,13 @@ def test_the_stored_weights_give_the_stored_predictions(fixed_run, tiny_ucf):
     """So the fitted layer is in the network, scaling folded in, and not only in the table."""
     from i3d_lightning import architectures
     from i3d_lightning.datasets.lists import read_dataset
-    from i3d_lightning.plan import Training
+    from i3d_lightning.plan import Clips, Training
     from i3d_lightning.streams import prepare
     from i3d_lightning.video.decoding import read_video
     from i3d_lightning.video.transforms import centre_crop
     from i3d_lightning.weights import apply_weights
 
-    network = architectures.spec("i3d").network(3, 3, Training()).eval()
+    network = architectures.spec("i3d").network(3, "rgb", Training(), Clips()).eval()
     apply_weights(network, load_weights(str(fixed_run.folder / WEIGHTS)), classifier=True)
     predictions = fixed_run.predictions
     for video, expected in zip(

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Training
 from i3d_lightning.streams import FrozenStream, VideoStream, precision, prepare
 
@@ -14,7 +15,7 @@ from i3d_lightning.streams import FrozenStream, VideoStream, precision, prepare
 def batches(n: int, size: int = 2, classes: int = 3) -> DataLoader:
     generator = torch.Generator().manual_seed(0)
     clips = torch.randint(0, 256, (n, 3, 9, 32, 32), dtype=torch.uint8, generator=generator)
-    items = [{"clip": c, "label": i % classes, "index": i} for i, c in enumerate(clips)]
+    items = [{"clips": (c,), "label": i % classes, "index": i} for i, c in enumerate(clips)]
     return DataLoader(items, batch_size=size)  # type: ignore[arg-type]
 
 
@@ -70,11 +71,11 @@ def test_dropout_depends_on_seed_and_position_alone():
 
 
 def test_the_learning_rate_falls_when_validation_saturates():
-    class Constant(nn.Module):
+    class Constant(VideoNetwork):
         """Its loss never improves."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__(0.0)
             self.bias = nn.Parameter(torch.zeros(3))
 
         def forward(self, clip):

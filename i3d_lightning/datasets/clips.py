@@ -24,7 +24,12 @@ Item = dict[str, Any]
 
 
 class Frames(Protocol):
-    """What a stream sees of a video, frames or flow fields, addressed alike."""
+    """What a network sees of a video, frames or flow fields, addressed alike.
+
+    `read` gives what lies within as many frames of video as asked for, uint8 `c t h w`.
+    """
+
+    is_flow: bool
 
     def length(self, path: Path) -> int: ...
 
@@ -33,16 +38,40 @@ class Frames(Protocol):
 
 @dataclass(frozen=True)
 class RGBFrames:
-    """The frames of videos at a frame rate (frames per second) and shorter side (pixels)."""
+    """The frames of videos.
+
+    Attributes:
+        fps: Frame rate that they are resampled to, in frames per second.
+        short_side: Length of their shorter side, in pixels.
+        snapshot: The middle one of so many is taken.
+    """
 
     fps: float
     short_side: int
+    snapshot: int = 1
+    is_flow = False
 
     def length(self, path: Path) -> int:
         return decoding.length(path, fps=self.fps)
 
     def read(self, path: Path, start: int, frames: int) -> Tensor:
-        return decoding.read_clip(path, start, frames, fps=self.fps, short_side=self.short_side)
+        return decoding.read_clip(
+            path,
+            start + self.snapshot // 2,
+            frames // self.snapshot,
+            fps=self.fps,
+            short_side=self.short_side,
+            step=self.snapshot,
+        )
+
+
+def _length(sources: Sequence[Frames], path: Path) -> int:
+    """Of a video, in frames: flow has one field less."""
+    return min(source.length(path) for source in sources)
+
+
+def _read(sources: Sequence[Frames], path: Path, start: int, frames: int) -> list[Tensor]:
+    return [source.read(path, start, frames) for source in sources]
 
 
 @dataclass(frozen=True)
@@ -54,20 +83,18 @@ class TrainingClips(Dataset[Item]):
 
     Attributes:
         videos: Videos to draw from.
-        frames: Reads them.
+        sources: What the network sees of them; crop and flip are the same for all.
         clips: Length, crop and augmentation.
-        is_flow: Whether frames are flow fields.
         seed: Seed of order and augmentation.
     """
 
     videos: Sequence[Video]
-    frames: Frames
+    sources: Sequence[Frames]
     clips: Clips
-    is_flow: bool
     seed: int
 
     def __getitem__(self, draw: int) -> Item:
-        return _first_readable(self.videos, self._candidates(draw), lambda video: self._clip(video, draw))
+        return _first_readable(self.videos, self._candidates(draw), lambda video: self._clips(video, draw))
 
     def _candidates(self, draw: int) -> Iterator[int]:
         pass_, position = divmod(draw, len(self.videos))
@@ -76,17 +103,24 @@ class TrainingClips(Dataset[Item]):
         while True:
             yield int(torch.randint(len(self.videos), (), generator=replacements))
 
-    def _clip(self, video: Video, draw: int) -> Tensor:
+    def _clips(self, video: Video, draw: int) -> tuple[Tensor, ...]:
         generator = sampling.draw_generator(self.seed, draw, video.id)
-        length = self.frames.length(video.path)
+        length = _length(self.sources, video.path)
         start = sampling.random_start(length, self.clips.train_frames, generator)
-        clip = self.frames.read(video.path, start, self.clips.train_frames)
-        clip = transforms.random_crop(clip, self.clips.crop, generator)
-        if self.clips.flip and torch.rand((), generator=generator) < 0.5:
-            clip = transforms.flip_flow(clip) if self.is_flow else transforms.flip(clip)
-        if self.clips.photometric_jitter and not self.is_flow:
+        seen = _read(self.sources, video.path, start, self.clips.train_frames)
+        seen = transforms.random_crop(seen, self.clips.crop, generator)
+        mirrored = self.clips.flip and torch.rand((), generator=generator) < 0.5
+        return tuple(
+            self._augment(clip, source.is_flow, bool(mirrored), generator).contiguous()
+            for source, clip in zip(self.sources, seen, strict=True)
+        )
+
+    def _augment(self, clip: Tensor, is_flow: bool, mirrored: bool, generator: torch.Generator) -> Tensor:
+        if mirrored:
+            clip = transforms.flip_flow(clip) if is_flow else transforms.flip(clip)
+        if self.clips.photometric_jitter and not is_flow:
             clip = transforms.photometric_jitter(clip, self.clips.photometric_jitter, generator)
-        return clip.contiguous()
+        return clip
 
 
 @lru_cache(maxsize=2)
@@ -99,7 +133,7 @@ class CentreClips(Dataset[Item]):
     """For each video the clip of training length in its middle; an unreadable one is replaced by the next."""
 
     videos: Sequence[Video]
-    frames: Frames
+    sources: Sequence[Frames]
     clips: Clips
 
     def __len__(self) -> int:
@@ -107,25 +141,25 @@ class CentreClips(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         return _first_readable(
-            self.videos, ((index + step) % len(self) for step in range(len(self))), self._clip
+            self.videos, ((index + step) % len(self) for step in range(len(self))), self._clips
         )
 
-    def _clip(self, video: Video) -> Tensor:
-        start = sampling.centre_start(self.frames.length(video.path), self.clips.train_frames)
-        clip = self.frames.read(video.path, start, self.clips.train_frames)
-        return transforms.centre_crop(clip, self.clips.crop).contiguous()
+    def _clips(self, video: Video) -> tuple[Tensor, ...]:
+        start = sampling.centre_start(_length(self.sources, video.path), self.clips.train_frames)
+        seen = _read(self.sources, video.path, start, self.clips.train_frames)
+        return tuple(transforms.centre_crop(clip, self.clips.crop).contiguous() for clip in seen)
 
 
 @dataclass(frozen=True)
 class WholeVideos(Dataset[Item]):
     """Every video as it is tested: all of it up to `test_frames` from its middle, cropped in the centre.
 
-    One shorter than a training clip is looped to that length. One that cannot be read has no clip,
+    One shorter than a training clip is looped to that length. One that cannot be read has no clips,
     but an `error`.
     """
 
     videos: Sequence[Video]
-    frames: Frames
+    sources: Sequence[Frames]
     clips: Clips
 
     def __len__(self) -> int:
@@ -134,40 +168,46 @@ class WholeVideos(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         video = self.videos[index]
         try:
-            return {"clip": self._clip(video), "label": video.label, "index": index, "error": None}
+            return {"clips": self._clips(video), "label": video.label, "index": index, "error": None}
         except InputError as error:
-            return {"clip": None, "label": video.label, "index": index, "error": str(error)}
+            return {"clips": None, "label": video.label, "index": index, "error": str(error)}
 
-    def _clip(self, video: Video) -> Tensor:
-        length = self.frames.length(video.path)
+    def _clips(self, video: Video) -> tuple[Tensor, ...]:
+        length = _length(self.sources, video.path)
         frames = min(length, self.clips.test_frames)
-        least = min(self.clips.train_frames, self.clips.test_frames)
-        clip = self.frames.read(video.path, sampling.centre_start(length, frames), max(frames, least))
-        return transforms.centre_crop(clip, self.clips.crop).contiguous()
+        frames = max(
+            frames - frames % self.clips.snapshot, min(self.clips.train_frames, self.clips.test_frames)
+        )
+        seen = _read(self.sources, video.path, sampling.centre_start(length, frames), frames)
+        return tuple(transforms.centre_crop(clip, self.clips.crop).contiguous() for clip in seen)
 
 
 def _first_readable(
-    videos: Sequence[Video], candidates: Iterator[int], read: Callable[[Video], Tensor]
+    videos: Sequence[Video], candidates: Iterator[int], read: Callable[[Video], tuple[Tensor, ...]]
 ) -> Item:
-    """The clip of the first candidate that can be read, and why those before it could not be."""
+    """The clips of the first candidate that can be read, and why those before it could not be."""
     unreadable: dict[str, str] = {}
     for index in islice(candidates, _ATTEMPTS):
         try:
-            clip = read(videos[index])
-            return {"clip": clip, "label": videos[index].label, "index": index, "unreadable": unreadable}
+            seen = read(videos[index])
+            return {"clips": seen, "label": videos[index].label, "index": index, "unreadable": unreadable}
         except InputError as error:
             unreadable[videos[index].id] = str(error)
-    return {"clip": None, "label": -1, "index": -1, "unreadable": unreadable}
+    return {"clips": None, "label": -1, "index": -1, "unreadable": unreadable}
 
 
 def collate(items: Sequence[Item]) -> Item:
-    """Readable items as a batch: `clip` (uint8 `b c t h w`), `label` and `index` (b), `unreadable`."""
-    if any(item["clip"] is None for item in items):
-        clip = None
+    """Readable items as a batch.
+
+    That is `clips` (uint8 `b c t h w` for each thing the network sees), `label` and `index` (b), and
+    `unreadable`.
+    """
+    if any(item["clips"] is None for item in items):
+        clips = None
     else:
-        clip = torch.stack([item["clip"] for item in items])
+        clips = tuple(torch.stack(same) for same in zip(*(item["clips"] for item in items), strict=True))
     return {
-        "clip": clip,
+        "clips": clips,
         "label": torch.tensor([item["label"] for item in items]),
         "index": torch.tensor([item["index"] for item in items]),
         "unreadable": {id_: why for item in items for id_, why in item["unreadable"].items()},
@@ -175,10 +215,10 @@ def collate(items: Sequence[Item]) -> Item:
 
 
 def collate_whole(items: Sequence[Item]) -> Item:
-    """One whole video as a batch of 1: `clip` or None, `label`, `index`, `error`."""
+    """One whole video as a batch of 1: `clips` or None, `label`, `index`, `error`."""
     (item,) = items
     return {
-        "clip": None if item["clip"] is None else item["clip"][None],
+        "clips": None if item["clips"] is None else tuple(clip[None] for clip in item["clips"]),
         "label": torch.tensor([item["label"]]),
         "index": torch.tensor([item["index"]]),
         "error": item["error"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
@@ -24,9 +24,10 @@ from i3d_lightning.datasets.clips import (
 )
 from i3d_lightning.datasets.folds import hold_out
 from i3d_lightning.datasets.videos import DatasetSplit, Video
-from i3d_lightning.plan import InputError, Recipe
+from i3d_lightning.plan import InputError, Recipe, Stream, is_imagenet
 from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.flow import FlowStore
+from i3d_lightning.video.images import ImageFrames
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,10 @@ class VideoDataModule(L.LightningDataModule):
     draws, as do the micro-batches whose gradients are accumulated: the trainer is to use
     `accumulate_grad_batches=accumulate(world_size)`.
 
-    Training and validation batches are `{"clip": uint8 b c t h w, "label": b, "index": b}`, the
-    index pointing into `train_videos` or `validation_videos`. A test batch is one whole video; one
-    that cannot be read has clip None and its `error`.
+    Training and validation batches are `{"clips": (uint8 b c t h w, ...), "label": b, "index": b}`,
+    with one clip for the stream, or RGB and flow for `joint`, the index pointing into `train_videos`
+    or `validation_videos`. A test batch is one whole video; one that cannot be read has clips None
+    and its `error`.
 
     Args:
         split: The videos.
@@ -55,21 +57,14 @@ class VideoDataModule(L.LightningDataModule):
     def __init__(
         self,
         split: DatasetSplit,
-        stream: Literal["rgb", "flow"],
+        stream: Stream,
         recipe: Recipe,
         seed: int,
         flow_root: Path | None = None,
     ) -> None:
         super().__init__()
         self.split, self.clips, self.training, self.seed = split, recipe.clips, recipe.training, seed
-        self.is_flow = stream == "flow"
-        self.frames: Frames
-        if self.is_flow:
-            if flow_root is None:
-                raise ValueError("the flow stream needs flow_root")
-            self.frames = FlowStore(flow_root, recipe.flow, recipe.clips.fps, recipe.clips.short_side)
-        else:
-            self.frames = RGBFrames(recipe.clips.fps, recipe.clips.short_side)
+        self.sources = _sources(split.name, stream, recipe, flow_root)
         self.train_videos, self.validation_videos = hold_out(
             split.train, recipe.training.validation_fraction, seed
         )
@@ -96,7 +91,7 @@ class VideoDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = _place()
-        clips = TrainingClips(self.train_videos, self.frames, self.clips, self.is_flow, self.seed)
+        clips = TrainingClips(self.train_videos, self.sources, self.clips, self.seed)
         draws = Draws(
             lambda: self.trainer.global_step if self.trainer else 0,
             self.training.validate_every,
@@ -107,7 +102,7 @@ class VideoDataModule(L.LightningDataModule):
         return self._loader(clips, self.micro_batch(world_size), draws, collate)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        clips = CentreClips(self.validation_videos, self.frames, self.clips)
+        clips = CentreClips(self.validation_videos, self.sources, self.clips)
         return self._loader(clips, self.micro_batch(_place()[1]), _shared(clips), collate)
 
     def test_dataloader(self) -> DataLoader[Any]:
@@ -115,7 +110,7 @@ class VideoDataModule(L.LightningDataModule):
 
     def feature_dataloader(self, videos: Sequence[Video]) -> DataLoader[Any]:
         """Whole videos, one a batch, as in a test; the index points into `videos`."""
-        clips = WholeVideos(videos, self.frames, self.clips)
+        clips = WholeVideos(videos, self.sources, self.clips)
         return self._loader(clips, 1, _shared(clips), collate_whole)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -129,7 +124,7 @@ class VideoDataModule(L.LightningDataModule):
             if id_ not in self.unreadable:
                 log.warning("A video is left out of training: %s", why)
                 self.unreadable[id_] = why
-        if unreadable and batch["clip"] is None:
+        if unreadable and batch["clips"] is None:
             raise InputError(f"Too many videos in a row could not be read, the last one because: {why}")
         return batch
 
@@ -145,6 +140,21 @@ class VideoDataModule(L.LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _sources(dataset: str, stream: Stream, recipe: Recipe, flow_root: Path | None) -> list[Frames]:
+    """What the network sees: images, RGB frames, flow fields, or the last two."""
+    clips = recipe.clips
+    if is_imagenet(dataset):
+        return [ImageFrames(clips.short_side)]
+    sources: list[Frames] = []
+    if stream != "flow":
+        sources.append(RGBFrames(clips.fps, clips.short_side, clips.snapshot))
+    if stream != "rgb":
+        if flow_root is None:
+            raise ValueError(f"the {stream} stream needs flow_root")
+        sources.append(FlowStore(flow_root, recipe.flow, clips.fps, clips.short_side))
+    return sources
 
 
 class Draws(DistributedSampler[int]):

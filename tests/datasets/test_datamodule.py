@@ -56,9 +56,9 @@ class Witness(L.LightningModule):
         self.validated: list[int] = []
 
     def training_step(self, batch, batch_idx):
-        assert set(batch) == {"clip", "label", "index"}
-        self.seen.append((self.global_step, batch["index"].tolist(), int(batch["clip"].long().sum())))
-        return self.weight * batch["clip"].float().mean()
+        assert set(batch) == {"clips", "label", "index"}
+        self.seen.append((self.global_step, batch["index"].tolist(), int(batch["clips"][0].long().sum())))
+        return self.weight * batch["clips"][0].float().mean()
 
     def validation_step(self, batch, batch_idx):
         self.validated += batch["index"].tolist()
@@ -164,21 +164,21 @@ def test_a_batch_that_does_not_divide(data):
 def test_test_batches_are_whole_videos(data, split):
     batches = list(data.test_dataloader())
     assert [batch["index"].item() for batch in batches] == list(range(len(split.test)))
-    assert all(batch["clip"].shape == (1, 3, 12, 24, 24) for batch in batches)
-    assert all(batch["clip"].dtype == torch.uint8 for batch in batches)
+    assert all(batch["clips"][0].shape == (1, 3, 12, 24, 24) for batch in batches)
+    assert all(batch["clips"][0].dtype == torch.uint8 for batch in batches)
     assert [batch["label"].item() for batch in batches] == [v.label for v in split.test]
 
 
 def test_any_videos_are_read_like_test_videos(data, split):
     for batch, video in zip(data.feature_dataloader(split.train[3:5]), split.train[3:5], strict=True):
         assert batch["label"].item() == video.label
-        assert batch["clip"].shape[2] == 12
+        assert batch["clips"][0].shape[2] == 12
 
 
 def test_a_broken_test_video_is_not_dropped(with_a_broken_video):
     data = VideoDataModule(with_a_broken_video, "rgb", RECIPE, 0)
     first, second, *_ = data.test_dataloader()
-    assert first["clip"] is None
+    assert first["clips"] is None
     assert "broken.avi cannot be read as a video" in first["error"]
     assert (first["index"].item(), second["index"].item()) == (0, 1)
     assert second["error"] is None
@@ -209,13 +209,13 @@ def test_flow(split, tmp_path):
     data = VideoDataModule(split, "flow", RECIPE, 0, flow_root=tmp_path)
     store = FlowStore(tmp_path, RECIPE.flow, RECIPE.clips.fps, RECIPE.clips.short_side)
     first = next(iter(data.test_dataloader()))
-    assert first["clip"] is None
+    assert first["clips"] is None
     assert "has not been computed" in first["error"]
     store.compute([v.path for v in (*split.train, *split.test)], progress=False)
-    assert next(iter(data.test_dataloader()))["clip"].shape == (1, 2, 11, 24, 24)
+    assert next(iter(data.test_dataloader()))["clips"][0].shape == (1, 2, 11, 24, 24)
     batch = next(iter(data.train_dataloader()))
-    assert batch["clip"].shape == (2, 2, 9, 24, 24)
-    assert batch["clip"].float().std() > 1
+    assert batch["clips"][0].shape == (2, 2, 9, 24, 24)
+    assert batch["clips"][0].float().std() > 1
 
 
 def test_on_the_real_ten_classes(assets):
@@ -223,7 +223,7 @@ def test_on_the_real_ten_classes(assets):
     clips = Clips(fps=25.0, short_side=64, crop=56, train_frames=16, test_frames=250)
     data = VideoDataModule(split, "rgb", dataclasses.replace(RECIPE, clips=clips), 0)
     batch = next(iter(data.train_dataloader()))
-    assert batch["clip"].shape == (2, 3, 16, 56, 56)
+    assert batch["clips"][0].shape == (2, 3, 16, 56, 56)
     assert batch["label"].tolist() == [data.train_videos[i].label for i in batch["index"]]
     whole = next(iter(data.test_dataloader()))
-    assert whole["clip"].shape == (1, 3, 118, 56, 56)  # 141 frames at 30000 / 1001 fps
+    assert whole["clips"][0].shape == (1, 3, 118, 56, 56)  # 141 frames at 30000 / 1001 fps

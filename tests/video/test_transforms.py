@@ -18,7 +18,7 @@ def clip():
 def test_random_crop_is_one_place_for_the_clip(clip):
     places = set()
     for draw in range(1000):
-        cut = transforms.random_crop(clip, 28, draw_generator(0, draw, "v"))
+        (cut,) = transforms.random_crop([clip], 28, draw_generator(0, draw, "v"))
         assert cut.shape == (3, 5, 28, 28)
         top, left = cut[0, 0, 0, 0].item(), cut[1, 0, 0, 0].item()
         assert torch.equal(cut, clip[:, :, top : top + 28, left : left + 28])
@@ -32,7 +32,7 @@ def test_centre_crop(clip):
 
 
 @pytest.mark.parametrize(
-    "crop", [transforms.centre_crop, lambda c, s: transforms.random_crop(c, s, torch.Generator())]
+    "crop", [transforms.centre_crop, lambda c, s: transforms.random_crop([c], s, torch.Generator())]
 )
 def test_a_crop_larger_than_the_frames(clip, crop):
     with pytest.raises(InputError, match=r"crop of 31 px does not fit into frames of 40x30 px"):

@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 
 from i3d_lightning import plan
-from i3d_lightning.weights import kinetics400_labels, list_weights
-from i3d_lightning.weights.registry import SourcePackage
+from i3d_lightning.weights import imagenet_labels, kinetics400_labels, list_weights
+from i3d_lightning.weights.registry import SourcePackage, TorchHub
 
 
 def test_patterns_choose_by_name():
@@ -18,6 +18,7 @@ def test_patterns_choose_by_name():
         "i3d-rgb-kinetics400",
         "i3d-rgb-imagenet-kinetics400",
         "i3d-flow-imagenet-kinetics400",
+        "inception-v1-imagenet",
     ]
     assert [entry.name for entry in list_weights("*flow*")] == ["i3d-flow-imagenet-kinetics400"]
     assert list_weights("c3d*") == []
@@ -29,11 +30,15 @@ def test_entries_are_complete(entry):
     assert entry.pretraining in get_args(plan.Pretraining)
     assert (entry.flow is None) == (entry.stream == "rgb")
     assert (entry.clips.fps, entry.clips.short_side, entry.clips.crop) == (25, 256, 224)
-    assert entry.classes == len(kinetics400_labels())
+    labels = imagenet_labels() if entry.pretraining == "imagenet" else kinetics400_labels()
+    assert entry.classes == len(labels)
     hashes = [entry.sha256]
     if isinstance(entry.location, SourcePackage):
         hashes.append(entry.location.sha256)
-    assert all(h is None or re.fullmatch("[0-9a-f]{64}", h) for h in hashes)
+    if isinstance(entry.location, TorchHub):  # its file name holds what is published of the hash
+        assert entry.location.url.endswith(f"-{entry.sha256}.pth")
+    else:
+        assert all(h is None or re.fullmatch("[0-9a-f]{64}", h) for h in hashes)
 
 
 def test_labels_are_the_official_list(assets):

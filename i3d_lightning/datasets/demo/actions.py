@@ -110,6 +110,19 @@ def shuffle(beat: Beat, way: int) -> Pose:
     return pose
 
 
+def lunge(beat: Beat, way: int) -> Pose:
+    """One wide step to the side, facing the camera; `way` +1 goes to the figure's left."""
+    pose = beat.stance()
+    aside = ease(beat.progress, 0.05, 0.9)
+    first, last = (1, 0) if way > 0 else (0, 1)
+    pose.feet[:, first] = vec(0.05, 0.1 + 0.62 * aside * beat.size, -0.95 + 0.3 * aside)
+    pose.feet[:, last] = vec(0.0, 0.1 + 0.45 * aside, -0.95 + 0.05 * aside)
+    pose.hands[:] = both(vec(0.3, 0.25 + 0.3 * aside, -0.55 + 0.3 * aside))
+    pose.root[:, 1] = way * 0.5 * aside * beat.size
+    pose.tilt = -0.15 * way * aside
+    return pose
+
+
 def jump(beat: Beat) -> Pose:
     pose = beat.stance()
     crouch = bump(beat.phase) ** 1.5
@@ -468,6 +481,17 @@ def door(beat: Beat, way: int) -> tuple[Pose, Props]:
     return pose, lambda body: props.door(hinge, angle, beat.colour, (196, 190, 180))
 
 
+def curtain(beat: Beat, way: int) -> tuple[Pose, Props]:
+    """Drawn apart for `way` +1, together for -1."""
+    pose = beat.stance()
+    apart = ease(beat.progress if way > 0 else 1 - beat.progress)
+    pose.hands[:] = both(vec(0.65, -0.2 + 0.85 * apart * beat.size, 0.3))
+    pose.lean = 0.05
+    return pose, lambda body: [
+        shape for side in range(2) for shape in props.curtain(body.grip(side), 2 * side - 1, beat.colour)
+    ]
+
+
 walk = partial(gait, stride=0.42, lift=0.25, arms=0.45, bent=0.1, lean=0.05)
 run = partial(gait, stride=0.62, lift=0.5, arms=0.6, bent=0.8, lean=0.3)
 
@@ -476,6 +500,7 @@ KINETICS = {
     "boxing": Action(box_air, "side", 1.3),
     "catching ball": Action(catch_ball, "side"),
     "clapping": Action(clap),
+    "closing curtain": Action(partial(curtain, way=-1), "back"),
     "closing umbrella": Action(partial(umbrella, way=-1)),
     "deadlifting": Action(deadlift),
     "dribbling ball": Action(dribble),
@@ -485,7 +510,10 @@ KINETICS = {
     "jumping up": Action(jump),
     "kicking": Action(kick, "side"),
     "kneeling down": Action(partial(kneel, way=1), "side"),
+    "lunging left": Action(partial(lunge, way=1), "front", directed=True),
+    "lunging right": Action(partial(lunge, way=-1), "front", directed=True),
     "moonwalking": Action(partial(walk, way=-1), "side"),
+    "opening curtain": Action(partial(curtain, way=1), "back"),
     "opening umbrella": Action(partial(umbrella, way=1)),
     "pulling cart": Action(partial(cart, way=-1), "side"),
     "pushing cart": Action(partial(cart, way=1), "side"),

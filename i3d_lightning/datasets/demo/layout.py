@@ -1,4 +1,4 @@
-"""Which clips the demo sets hold, and the files that say so, in the layouts of the sets they stand for."""
+"""Which clips and images the demo sets hold, and their lists, in the layouts of the sets they stand for."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from .actions import HMDB51, KINETICS, UCF101, Action
+from .images import PEOPLE, THINGS
 
 ACTIONS: dict[str, dict[str, Action]] = {
     "demo-kinetics": KINETICS,
     "demo-ucf101": UCF101,
     "demo-hmdb51": HMDB51,
 }
-DEMO_CLASSES: dict[str, tuple[str, ...]] = {name: tuple(sorted(actions)) for name, actions in ACTIONS.items()}
+DEMO_CLASSES: dict[str, tuple[str, ...]] = {
+    **{name: tuple(sorted(actions)) for name, actions in ACTIONS.items()},
+    "demo-imagenet": tuple(sorted((*THINGS, *PEOPLE))),
+}
 """The classes of each demo set, in the order of their indices."""
 
 
@@ -30,22 +34,26 @@ class DemoSettings:
         seed: Everything random derives from it.
         pretraining_clips: Training clips in demo-Kinetics, each its own figure and background.
         validation_clips: Validation clips in demo-Kinetics.
+        images: Training images in demo-ImageNet.
+        validation_images: Validation images in demo-ImageNet.
         groups: Groups (UCF-101) or source videos (HMDB-51) in a target.
         training_groups: Of these, how many a split trains on; the three splits take turns.
         clips_per_group: Clips of the same figure before the same background.
     """
 
     seed: int = 0
-    pretraining_clips: int = 120
-    validation_clips: int = 16
+    pretraining_clips: int = 104
+    validation_clips: int = 14
+    images: int = 100
+    validation_images: int = 15
     groups: int = 10
-    training_groups: int = 4
+    training_groups: int = 2
     clips_per_group: int = 2
 
 
 @dataclass(frozen=True)
 class DemoClip:
-    """One clip to render.
+    """One clip, or image, to render.
 
     Attributes:
         dataset: Name of its demo set.
@@ -63,7 +71,12 @@ class DemoClip:
 
 
 def clips(settings: DemoSettings) -> Iterator[DemoClip]:
-    """Every clip of the three sets."""
+    """Every clip of the three video sets, and every image."""
+    for label in DEMO_CLASSES["demo-imagenet"]:
+        for group in range(settings.images + settings.validation_images):
+            part = "train" if group < settings.images else "val"
+            name = f"{label.replace(' ', '_')}_{group:04d}.png"
+            yield DemoClip("demo-imagenet", label, group, 0, f"imagenet/{part}/{label}/{name}")
     for label in DEMO_CLASSES["demo-kinetics"]:
         for group in range(settings.pretraining_clips + settings.validation_clips):
             part = "train" if group < settings.pretraining_clips else "validate"

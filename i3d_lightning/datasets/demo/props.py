@@ -148,6 +148,20 @@ def door(hinge: np.ndarray, angle: np.ndarray, colour: Colour, frame: Colour) ->
     ]
 
 
+def curtain(hand: np.ndarray, side: float, colour: Colour) -> list[Shape]:
+    """Half a curtain, from the hand that draws it to the end of its rail on that side (y of -1 or 1)."""
+    x, inner, outer = hand[:, 0].mean() + 0.06, hand[:, 1], 0.62 * side
+    cloth = [vec(x, y, z) for y in (inner, outer) for z in (0.12, 1.08)]
+    rail = [vec(x, 0.0, 1.1), vec(x, outer, 1.1)]
+    folds = [inner + f * (outer - inner) for f in (0.33, 0.66)]
+    shade = (0.8 * colour[0], 0.8 * colour[1], 0.8 * colour[2])
+    return [
+        line(cloth, 0.01, colour, solid=True, nearer=-0.02),
+        line(rail, 0.016, WOOD),
+        *(line([vec(x, y, 0.14), vec(x, y, 1.06)], 0.008, shade, nearer=-0.01) for y in folds),
+    ]
+
+
 def chair(x: float, colour: Colour) -> list[Shape]:
     """A chair behind the figure, its seat's middle at `x`, its back further behind."""
     seat = [vec(x + dx, dy, 0.27) for dx in (-0.13, 0.13) for dy in (-0.13, 0.13)]

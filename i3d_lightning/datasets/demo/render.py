@@ -21,19 +21,21 @@ from rich.progress import track
 from i3d_lightning.plan import InputError, plain
 
 from .drawing import film
+from .images import draw_image
 from .layout import ACTIONS, DEMO_CLASSES, DemoClip, DemoSettings, clips, generator, write_lists
 from .scenes import sample_scene, sample_setting
 
 FPS = 25
 MANIFEST = "manifest.json"
-VERSION = 1
+VERSION = 2
 """Raised whenever other frames come out of the same settings."""
 BYTES_PER_CLIP = 24_000
 """What a clip takes on disk at most, file system blocks included."""
 DIFFICULTY = {
-    "demo-kinetics": (14, 1.0),
-    "demo-ucf101": (14, 1.0),
-    "demo-hmdb51": (22, 2.5),
+    "demo-imagenet": (14, 0.0),
+    "demo-kinetics": (14, 1.3),
+    "demo-ucf101": (14, 2.4),
+    "demo-hmdb51": (22, 3.2),
 }
 """Things in the background and unrest of the camera: demo-HMDB-51 is the harder target, as HMDB-51 is."""
 
@@ -52,20 +54,20 @@ class DemoManifest:
 
     def __str__(self) -> str:
         sets = ", ".join(f"{name} ({len(labels)} classes)" for name, labels in DEMO_CLASSES.items())
-        return f"{self.videos} videos rendered from seed {self.settings.seed}: {sets}"
+        return f"{self.videos} videos and images rendered from seed {self.settings.seed}: {sets}"
 
 
 def render_demo(
     root: Path, settings: DemoSettings = DemoSettings(), workers: int = os.cpu_count() or 1
 ) -> DemoManifest:
-    """Renders demo-Kinetics, demo-UCF-101 and demo-HMDB-51 below `root`; does nothing if they are there.
+    """Renders the demo sets below `root`; does nothing if they are there.
 
     The frames derive from the settings alone, whatever the number of workers; the encoded bytes also
     depend on the FFmpeg that PyAV carries. Everything is rendered beside the root and renamed to it at
     the end, so a root is complete or absent; a second process waits for the first.
 
     Args:
-        root: Folder that will hold `kinetics/`, `ucf101/` and `hmdb51/`.
+        root: Folder that will hold `imagenet/`, `kinetics/`, `ucf101/` and `hmdb51/`.
         settings: What to render.
         workers: Processes to render with.
 
@@ -159,12 +161,19 @@ def _initialise() -> None:
 
 
 def _render_clip(root: Path, settings: DemoSettings, clip: DemoClip) -> None:
-    encode(root / clip.path, frames(settings, clip))
+    if clip.dataset == "demo-imagenet":
+        (image,) = frames(settings, clip)
+        cv2.imwrite(str(root / clip.path), image[..., ::-1])
+    else:
+        encode(root / clip.path, frames(settings, clip))
 
 
 def frames(settings: DemoSettings, clip: DemoClip) -> np.ndarray:
-    """The frames of a clip as drawn, `t h w c` uint8 RGB."""
+    """The frames of a clip as drawn, `t h w c` uint8 RGB; of an image, the only one."""
     clutter, unrest = DIFFICULTY[clip.dataset]
+    if clip.dataset == "demo-imagenet":
+        rng = generator(settings, clip.dataset, clip.label, clip.group)
+        return draw_image(clip.label, rng, clutter)[None]
     setting = sample_setting(generator(settings, clip.dataset, clip.label, clip.group), clutter)
     rng = generator(settings, clip.dataset, clip.label, clip.group, clip.index)
     scene = sample_scene(ACTIONS[clip.dataset][clip.label], setting, rng, unrest)

@@ -10,7 +10,7 @@ from .actions import Action, Beat, View
 from .backgrounds import sample_background
 from .drawing import HEIGHT, WIDTH, Camera, view
 from .figures import Build, Pose, dress, put, sample_build
-from .geometry import Colour, Shape, line, sample_colour, vec, wave
+from .geometry import Colour, Shape, apply, line, sample_colour, turn, vec, wave
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ def sample_scene(action: Action, setting: Setting, rng: np.random.Generator, unr
         action: What is done.
         setting: Who does it where.
         rng: Decides on speed, phase, size, framing and camera motion.
-        unrest: How much the camera moves, around 1.
+        unrest: How much the camera moves, around 1; it varies from clip to clip.
     """
+    unrest = unrest * rng.uniform(0.25, 1.75)
     frames = int(rng.integers(20, 24))
     time = np.arange(frames)
     phase = rng.random() + action.cycles * rng.uniform(0.85, 1.2) * time / 16
@@ -90,7 +91,7 @@ def sample_scene(action: Action, setting: Setting, rng: np.random.Generator, unr
     shapes = [shape.at(handed * shape.over(frames)) for shape in shapes]
     root = handed * body.root
     camera = _follow(shapes, len(figure), root, _yaw(action.view, setting), unrest, rng)
-    return Scene(shapes, camera, root)
+    return Scene(shapes + _passer_by(frames, root.mean(0), camera.yaw, rng), camera, root)
 
 
 def _fidget(pose: Pose, rng: np.random.Generator) -> None:
@@ -107,6 +108,34 @@ def _shadow(root: np.ndarray, colour: Colour) -> Shape:
     angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     rim = [root * (1, 1, 0) + vec(0.2 * np.cos(a), 0.2 * np.sin(a), 0.0) for a in angles]
     return line(rim, 0.02, colour, solid=True, nearer=-9.0)
+
+
+def _passer_by(frames: int, where: np.ndarray, yaw: float, rng: np.random.Generator) -> list[Shape]:
+    """At times something that crosses the scene behind the figure and has no part in the action."""
+    if rng.random() > 0.3:
+        return []
+    speed, start, way = rng.uniform(0.4, 1.4), rng.uniform(-1.1, 0.2), rng.choice((-1, 1))
+    across = way * (start + speed * np.linspace(0, 1, frames))
+    behind = rng.uniform(0.45, 0.8)
+    colour = sample_colour(rng, rng.uniform(0.4, 0.8), (0.1, 0.4))
+
+    def at(right: float, up: np.ndarray | float) -> np.ndarray:
+        """World points `t 3` beside the thing's middle, to the image's right and up."""
+        return where * (1, 1, 0) + apply(turn("z", -yaw), vec(across + right, behind, up))
+
+    kind = rng.integers(3)
+    if kind == 0:  # a ball
+        radius = rng.uniform(0.05, 0.1)
+        bounce = rng.uniform(0, 0.35) * np.abs(wave(rng.random() + across))
+        return [line([at(0.0, radius + bounce)], radius, colour)]
+    if kind == 1:  # a bird
+        height = rng.uniform(0.75, 1.15)
+        tips = height + 0.07 * wave(rng.random() + 2.5 * np.linspace(0, 1, frames))
+        return [line([at(-0.11, tips), at(0.0, height), at(0.11, tips)], 0.018, colour)]
+    length, height = rng.uniform(0.25, 0.4), rng.uniform(0.14, 0.24)  # a car
+    body = [at(right, up) for right in (-length, length) for up in (0.07, height)]
+    wheels = [line([at(0.6 * r, 0.06)], 0.055, (50, 50, 55), nearer=0.01) for r in (-length, length)]
+    return [line(body, 0.03, colour, solid=True), *wheels]
 
 
 def _yaw(side: View, setting: Setting) -> float:

@@ -45,6 +45,8 @@ class FlowStore:
         estimator: Computes the flow.
     """
 
+    is_flow = True
+
     def __init__(
         self, root: Path, settings: TVL1, fps: float, short_side: int, estimator: Estimator = compute_flow
     ) -> None:
@@ -134,6 +136,7 @@ class FlowStore:
 
     def _results(self, paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, int | str]]:
         """Each video with its number of fields or why it has none, as they are done."""
+        threads = torch.get_num_threads()
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             jobs = {pool.submit(self._try, path): path for path in paths}
             try:
@@ -141,6 +144,7 @@ class FlowStore:
                     yield jobs[job], job.result()
             finally:
                 pool.shutdown(cancel_futures=True)
+                torch.set_num_threads(threads)  # else threads that start later, and training, have one
 
     def _try(self, path: Path) -> int | str:
         try:

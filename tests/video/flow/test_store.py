@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -55,6 +56,16 @@ def test_several_processes_one_bad_video(flow, make_video, tmp_path, caplog):
     assert str(bad) in caplog.text
     assert flow.missing(videos) == []
     assert [flow.read(video, 0, 1).shape for video in videos] == [(2, 1, 24, 40)] * 3
+
+
+def test_threads_started_afterwards_have_all_cores(flow, video):
+    def threads():
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    before = threads()
+    flow.compute([video], workers=2, progress=False)
+    assert threads() == before
 
 
 def test_what_is_done_is_not_done_again(flow, make_video, monkeypatch):

@@ -1,0 +1,34 @@
+"""Inception-v1 as an image classifier: what ImageNet pretraining trains."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .inception import FEATURE_SIZE, Inception
+from .network import VideoNetwork, frames_as_images, over_time
+
+
+class ConvNet(VideoNetwork):
+    """2-D Inception-v1, global average pool, linear classifier; an image is a clip of one frame.
+
+    Args:
+        classes: Number of classes.
+        channels: Channels of an image.
+        dropout: Probability to drop a feature before the classifier.
+        batchnorm_momentum: Share of each new batch in BatchNorm's running statistics.
+    """
+
+    feature_size = FEATURE_SIZE
+
+    def __init__(
+        self, classes: int, channels: int = 3, dropout: float = 0.4, batchnorm_momentum: float = 0.1
+    ) -> None:
+        super().__init__(dropout)
+        self.inception = Inception(2, channels, batchnorm_momentum)
+        self.reset_classifier(classes)
+
+    def forward_features(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 t"]:
+        """Features of each frame by itself."""
+        (clip,) = clips
+        return over_time(self.inception(frames_as_images(clip)).float().mean((2, 3)), len(clip))

@@ -1,0 +1,78 @@
+"""What every network here offers, whatever it sees: features over time, and a linear last layer on them."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class VideoNetwork(nn.Module):
+    """A network whose last layer is linear, and the same at every time step.
+
+    A subclass sets `feature_size`, calls `reset_classifier` once it is built, and gives
+    `forward_features`.
+
+    Args:
+        dropout: Probability to drop a feature before the classifier.
+    """
+
+    feature_size: int
+    classifier: nn.Linear
+    supervised_at_every_step = False
+    """Whether each time step's logits have a loss of their own, instead of their summary."""
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+
+    def reset_classifier(self, classes: int) -> None:
+        """Replace the classifier by a new, randomly initialised one for another number of classes."""
+        like = next(self.parameters())
+        self.classifier = nn.Linear(self.feature_size, classes, device=like.device, dtype=like.dtype)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    def over_steps(self, x: Float[Tensor, "b n s"]) -> Float[Tensor, "b n"]:
+        """What the time steps say together, of logits or features: their mean."""
+        return x.mean(dim=2)
+
+    def forward_features(self, *clips: Tensor) -> Float[Tensor, "b f s"]:
+        """The classifier's input at each time step.
+
+        Args:
+            *clips: `b c t h w` in [-1, 1]; a joint network takes two, RGB and flow.
+        """
+        raise NotImplementedError
+
+    def forward_head(self, features: Float[Tensor, "b f s"]) -> Float[Tensor, "b k s"]:
+        """Logits per time step from features, kept out of autocast: bf16 has only eighths above 16."""
+        with torch.autocast(features.device.type, enabled=False):
+            dropped = self.dropout(features.to(self.classifier.weight.dtype))
+            return self.classifier(dropped.transpose(1, 2)).transpose(1, 2)
+
+    def forward(self, *clips: Tensor) -> Float[Tensor, "b k s"]:
+        """Logits per time step."""
+        return self.forward_head(self.forward_features(*clips))
+
+
+def frames_as_images(clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
+    """Every frame of every clip as an image of its own."""
+    return clip.transpose(1, 2).flatten(0, 1)
+
+
+def over_time(features: Float[Tensor, "bt f"], clips: int) -> Float[Tensor, "b f t"]:
+    """Features of `frames_as_images`, back in their clips."""
+    return features.unflatten(0, (clips, -1)).transpose(1, 2)
+
+
+def stacks(flow: Float[Tensor, "b 2 t h w"], fields: int) -> Float[Tensor, "b c s h w"]:
+    """Neighbouring flow fields as the channels of one image each: x and y of the first, of the second, ...
+
+    Raises:
+        ValueError: The clip is shorter than one stack, or is no whole number of them.
+    """
+    count, rest = divmod(flow.shape[2], fields)
+    if rest or not count:
+        raise ValueError(f"expected flow of a multiple of {fields} fields, got {flow.shape[2]}")
+    return flow.unflatten(2, (count, fields)).permute(0, 3, 1, 2, 4, 5).flatten(1, 2)

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
 from i3d_lightning import plan
 from i3d_lightning.networks.c3d import C3D
 from i3d_lightning.networks.convnet import ConvNet
@@ -118,3 +122,64 @@ def build(experiment: plan.Experiment, classes: int, recipe: plan.Recipe) -> Vid
     """The network of an experiment, freshly initialised."""
     network = spec(experiment.architecture).network
     return network(classes, experiment.stream, recipe.training, recipe.clips)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a clip covers: RGB frames, flow fields, and seconds of video at 25 fps."""
+
+    rgb_frames: int
+    flow_fields: int
+    seconds: float
+
+    def __str__(self) -> str:
+        parts = [f"{self.rgb_frames} RGB"] * bool(self.rgb_frames)
+        parts += [f"{self.flow_fields} flow"] * bool(self.flow_fields)
+        return f"{' + '.join(parts)}, {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Table 1 of an architecture, over all its streams.
+
+    Attributes:
+        parameters: Of all its networks.
+        multiply_adds: Of convolutions and matrix products for one training clip.
+        train: A training clip.
+        test: The longest test clip.
+    """
+
+    parameters: int
+    multiply_adds: int
+    train: Extent
+    test: Extent
+
+
+def size(architecture: plan.Architecture, classes: int = 400) -> Size:
+    """Counts what Table 1 lists, without allocating or computing anything."""
+    row = spec(architecture)
+    parameters = multiply_adds = 0
+    streams = plan.usual_streams(architecture)
+    for stream in streams:
+        with FakeTensorMode():
+            network = row.network(classes, stream, Training(), row.clips).eval()
+            rgb = torch.empty(
+                1, 3, row.clips.train_frames // row.clips.snapshot, row.clips.crop, row.clips.crop
+            )
+            flow = torch.empty(1, 2, row.clips.train_frames, row.clips.crop, row.clips.crop)
+            clips = {"rgb": [rgb], "flow": [flow], "joint": [rgb, flow]}[stream]
+            with FlopCounterMode(display=False) as counter:
+                network(*clips)
+        parameters += sum(p.numel() for p in network.parameters())
+        multiply_adds += counter.get_total_flops() // 2
+    sees_flow = streams != ("rgb",)
+    return Size(
+        parameters,
+        multiply_adds,
+        _extent(row.clips, row.clips.train_frames, sees_flow),
+        _extent(row.clips, row.clips.test_frames, sees_flow),
+    )
+
+
+def _extent(clips: Clips, frames: int, sees_flow: bool) -> Extent:
+    return Extent(frames // clips.snapshot, frames if sees_flow else 0, frames / clips.fps)

@@ -210,24 +210,131 @@ def predict(
         raise SystemExit(1)
 
 
-def table(runs: Path = Path("runs"), name: str = "", json: bool = False) -> None:
-    """Print the table of all runs, and write it as CSV and Markdown and to wandb.
+def grid(
+    file: Path,
+    root: dict[str, Path] | None = None,
+    seeds: int | None = None,
+    runs: Path = Path("runs"),
+    cache: Path = Path("cache"),
+    name: str = "",
+    trainer: dict[str, Any] | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Run what is missing of a grid of experiments, and print the paper's tables of it.
 
     Args:
+        file: Describes the grid: see experiments/ and i3d_lightning/grid.py.
+        root: Folder of each real data set: `{ucf101: /path, hmdb51: /path}`.
+        seeds: Run every cell with so many seeds, counted up from 0, instead of the file's.
+        runs: Folder of all runs, tables included.
+        cache: Folder of flow and features, shared by all runs; may be deleted at any time.
+        name: A folder below `runs`, to keep runs with other settings apart.
+        trainer: Further arguments of Lightning's Trainer, such as devices and strategy.
+        dry_run: List the cells in their order instead of running them.
+    """
+    from i3d_lightning import grid as grids
+    from i3d_lightning import results
+    from i3d_lightning.runner import Workspace
+
+    _quieten_lightning()
+    wanted = grids.read_grid(file)
+    if seeds is not None:
+        wanted = grids.with_seeds(wanted, range(seeds))
+    space = Workspace(runs, cache, name=name, trainer=trainer or {})
+    if dry_run:
+        for cell in grids.ordered(wanted.cells, root or {}):
+            print(f"{'complete' if results.load_run(space.folder(cell)) else 'to run  '}  {cell.name}")
+        return
+    overview = grids.run_grid(wanted, space, root or {})
+    complete = results.collect(space.runs / space.name)
+    if complete:
+        _show_table(results.scores(complete), space.runs / space.name)
+    if overview.failed:
+        reasons = "".join(f"\n  {cell.name}: {why}" for cell, why in overview.failed.items())
+        raise InputError(
+            f"{len(overview.failed)} of {len(overview.failed) + len(overview.done)} cells failed; "
+            f"the same command runs them again:{reasons}"
+        )
+
+
+def table(
+    which: str = "all",
+    format: str = "terminal",
+    demo: bool | None = None,
+    runs: Path = Path("runs"),
+    name: str = "",
+    json: bool = False,
+) -> None:
+    """Print the table of all runs, one of the paper's Tables 1 to 5, or what the paper's findings come to.
+
+    Args:
+        which: `all`, `1` to `5`, or `findings`.
+        format: `terminal`, `markdown` or `latex`.
+        demo: Show the rendered data sets; by default, where nothing else was run.
         runs: Folder of all runs.
         name: A folder below `runs`.
-        json: Print one JSON object a line for each row instead.
+        json: Print one JSON object a line for each row of the table of all runs instead.
     """
-    from i3d_lightning import results
+    from i3d_lightning import results, tables
+    from i3d_lightning.findings import findings
 
+    known = ("all", "findings", *map(str, tables.TABLES))
+    if which not in known:
+        raise plan.unknown("table", which, known)
+    if format not in FORMATS:
+        raise plan.unknown("format", format, FORMATS)
     complete = results.collect(runs / name)
-    if not complete:
+    if not complete and which in ("all", "findings"):
         raise InputError(f"There are no complete runs in {runs / name}: run i3d experiment first.")
     found = results.scores(complete)
     if json:
         _print_json(score.as_json() for score in found)
-    else:
+    elif which == "all" and format == "terminal":
         _show_table(found, runs / name)
+    elif which == "all":
+        print(results.markdown(results.layout(results.summarise(found))))
+    elif which == "findings":
+        only_demo = all(plan.is_demo(run.experiment.dataset) for run in complete)
+        for finding in findings(found, only_demo if demo is None else demo):
+            print(f"{finding.verdict:<14} {finding.statement}")
+            for words in finding.evidence:
+                print(f"{'':<15}{words}")
+    else:
+        _show_paper_table(tables.paper_table(int(which), found, demo), format)
+
+
+FORMATS = ("terminal", "markdown", "latex")
+
+
+def architectures(format: str = "terminal") -> None:
+    """Print Table 1: parameters, multiply-adds and clips of every architecture.
+
+    Args:
+        format: `terminal`, `markdown` or `latex`.
+    """
+    from i3d_lightning import tables
+
+    if format not in FORMATS:
+        raise plan.unknown("format", format, FORMATS)
+    _show_paper_table(tables.paper_table(1, []), format)
+
+
+def _show_paper_table(shown: Any, format: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from i3d_lightning import results, tables
+
+    frame = tables.flat(shown)
+    if format == "latex":
+        print(tables.as_latex(shown))
+    elif format == "markdown":
+        print(f"{shown.title}\n\n{results.markdown(frame)}\n{shown.note}")
+    else:
+        grid = Table(*frame.columns, title=shown.title, caption=Text(shown.note), caption_justify="left")
+        for row in frame.itertuples(index=False):
+            grid.add_row(*row)
+        _print_rich(grid)
 
 
 def weights_list(pattern: str = "*", json: bool = False) -> None:
@@ -365,7 +472,7 @@ def _show_table(found: Sequence[Any], root: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from i3d_lightning import results, tracking
+    from i3d_lightning import results, tables, tracking
 
     summary = results.summarise(found)
     layout = results.layout(summary)
@@ -375,7 +482,8 @@ def _show_table(found: Sequence[Any], root: Path) -> None:
     _print_rich(grid)
     csv, md = results.write_tables(root, summary)
     print(f"Written to {csv} and {md}.")
-    tracking.log_tables({"results": layout, "numbers": summary.astype({"splits": str})}, root)
+    paper = {title: tables.flat(made) for title, made in tables.all_tables(found).items()}
+    tracking.log_tables({"results": layout, "numbers": summary.astype({"splits": str}), **paper}, root)
 
 
 def _print_rich(renderable: Any) -> None:
@@ -394,10 +502,20 @@ VERBS: dict[str, Any] = {
     "data": {"demo": demo, "preview": preview},
     "pretrain": pretrain,
     "experiment": experiment,
+    "grid": grid,
     "predict": predict,
     "table": table,
+    "architectures": architectures,
     "weights": {"list": weights_list},
 }
+
+
+POSITIONAL: dict[str, dict[str, Any]] = {
+    "videos": {"nargs": "+", "help": "Video files."},
+    "file": {"type": Path, "help": "Describes the grid."},
+    "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},
+}
+"""Arguments that are given without a flag."""
 
 
 def build_parser() -> ArgumentParser:
@@ -423,9 +541,10 @@ def _verb_parser(verb: Callable[..., Any], summary: str) -> ArgumentParser:
     parser = ArgumentParser(description=summary)
     parser.add_argument("--config", action="config", help="A YAML file with any of these settings.")
     hints = get_type_hints(verb)
-    parser.add_function_arguments(verb, skip={"json", "videos"}, as_group=False)
-    if "videos" in hints:
-        parser.add_argument("videos", nargs="+", help="Video files.")
+    parser.add_function_arguments(verb, skip={"json", *POSITIONAL}, as_group=False)
+    for name, settings in POSITIONAL.items():
+        if name in hints:
+            parser.add_argument(name, **settings)
     if "json" in hints:
         parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
     return parser

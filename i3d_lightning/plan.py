@@ -174,8 +174,8 @@ DEMO: Mapping[str, Any] = {
         "bound": 5.0,
     },
     "training": {
-        "steps": 160,
-        "validate_every": 80,
+        "steps": 120,
+        "validate_every": 60,
         "batch_size": 8,
         "device_batch": 8,
         "optimizer": "adamw",
@@ -193,7 +193,7 @@ DEMO_CLIPS: Mapping[Architecture, Mapping[str, Any]] = {  # the demo videos have
     "i3d": {},
 }
 DEMO_PRETRAINING: Mapping[str, Any] = {
-    "training": {"steps": 840, "validate_every": 210, "validation_fraction": 0.03, "dropout": 0.0},
+    "training": {"steps": 720, "validate_every": 180, "validation_fraction": 0.03, "dropout": 0.0},
 }
 DEMO_IMAGENET: Mapping[str, Any] = {
     "training": {

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -109,6 +109,7 @@ def run(
     root: Path | None = None,
     weights: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    settings: Callable[[Experiment], Mapping[str, Any]] | None = None,
 ) -> Run:
     """Run an experiment, or go on with it, or return it where it is complete.
 
@@ -119,13 +120,16 @@ def run(
         weights: Name or path of the weights to start from; None looks for the project's own
             pretraining and then for published weights.
         changes: Settings that differ from the recipe's, nested as `Recipe` is.
+        settings: Gives the like for pretraining that has to be run first; by default it shares the
+            settings of optical flow and has its own recipe for the rest.
 
     Raises:
         InputError: Something given is wrong, or the folder holds a run with other settings.
     """
     recipe = recipe_for(experiment, changes or {})
     data = read_data(experiment, root, space)
-    start = starting_weights(experiment, weights, space, changes or {})
+    flow = {"flow": changes["flow"]} if changes and "flow" in changes else {}
+    start = starting_weights(experiment, weights, space, settings or (lambda pretraining: flow))
     fingerprint = _fingerprint(experiment, recipe, start, data)
     folder = space.folder(experiment)
     _check_fingerprint(folder, fingerprint)
@@ -164,14 +168,18 @@ def run(
 
 
 def starting_weights(
-    experiment: Experiment, given: str | None, space: Workspace, changes: Mapping[str, Any]
+    experiment: Experiment,
+    given: str | None,
+    space: Workspace,
+    settings: Callable[[Experiment], Mapping[str, Any]],
 ) -> Weights | None:
     """What an experiment starts from.
 
     That is the weights given, else the project's own pretraining (which for the demo sets is run
     where it is missing), else the registry's for this architecture, stream and pretraining.
     """
-    if experiment.pretraining == "none":
+    pretraining = pretraining_run(experiment)
+    if pretraining is None:
         if given is not None:
             raise InputError(
                 f"Pretraining 'none' starts from nothing: drop --weights {given}, or say --pretraining."
@@ -181,10 +189,9 @@ def starting_weights(
         weights = load_weights(given)
         _check_weights(experiment, weights)
         return weights
-    pretraining = _pretraining_run(experiment)
     if plan.is_demo(experiment.dataset):
-        flow = {"flow": changes["flow"]} if "flow" in changes else {}
-        return load_weights(str(run(pretraining, space, changes=flow).folder / WEIGHTS))
+        made = run(pretraining, space, changes=settings(pretraining), settings=settings)
+        return load_weights(str(made.folder / WEIGHTS))
     if load_run(space.folder(pretraining)) is not None:
         return load_weights(str(space.folder(pretraining) / WEIGHTS))
     for entry in list_weights():
@@ -200,8 +207,10 @@ def starting_weights(
     )
 
 
-def _pretraining_run(experiment: Experiment) -> Experiment:
-    """The run that makes the weights an experiment starts from: a stage earlier, on the larger set."""
+def pretraining_run(experiment: Experiment) -> Experiment | None:
+    """The run that makes the weights an experiment starts from, None where it starts from nothing."""
+    if experiment.pretraining == "none":
+        return None
     if experiment.pretraining == "imagenet":
         dataset = plan.pretraining_set(experiment.dataset, "imagenet")
         return Experiment("convnet", "rgb", "none", "origin", dataset)

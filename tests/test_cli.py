@@ -137,9 +137,20 @@ def test_a_printed_config_can_be_used(tmp_path, capsys):
     assert "--root FOLDER" in said
 
 
-@pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parents[1].glob("experiments/*.yaml")), ids=lambda p: p.stem
-)
+EXPERIMENTS = sorted(Path(__file__).parents[1].glob("experiments/*.yaml"))
+GRIDS = [path for path in EXPERIMENTS if "cells" in yaml.safe_load(path.read_text())]
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda p: p.stem)
+def test_every_grid_under_experiments_lists_its_cells(path, tmp_path, capsys):
+    main(["grid", str(path), "--dry_run=true", f"--runs={tmp_path}"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    assert all(line.startswith("to run") for line in lines)
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("path", [path for path in EXPERIMENTS if path not in GRIDS], ids=lambda p: p.stem)
 def test_every_recipe_under_experiments_parses(path, tmp_path, capsys):
     verb = "pretrain" if "kinetics" in path.stem else "experiment"
     with pytest.raises(SystemExit) as stop:

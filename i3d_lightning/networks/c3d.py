@@ -72,7 +72,7 @@ class C3D(VideoNetwork):
                 f"got shape {tuple(clip.shape)}"
             )
         pieces = ceil(clip.shape[2] / FRAMES)
-        starts = torch.linspace(0, clip.shape[2] - FRAMES, pieces).round().int().tolist()
+        starts = [(clip.shape[2] - FRAMES) * piece // max(1, pieces - 1) for piece in range(pieces)]
         batch = torch.stack([clip[:, :, start : start + FRAMES] for start in starts], dim=1).flatten(0, 1)
         seen = self.convolutions(batch.contiguous(memory_format=torch.channels_last_3d)).flatten(1)
         features = self.fc7(self.dropout(self.fc6(seen)))

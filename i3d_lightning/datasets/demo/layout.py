@@ -42,7 +42,7 @@ class DemoSettings:
     """
 
     seed: int = 0
-    pretraining_clips: int = 104
+    pretraining_clips: int = 96
     validation_clips: int = 14
     images: int = 100
     validation_images: int = 15

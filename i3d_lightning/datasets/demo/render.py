@@ -35,7 +35,7 @@ DIFFICULTY = {
     "demo-imagenet": (14, 0.0),
     "demo-kinetics": (14, 1.3),
     "demo-ucf101": (14, 2.4),
-    "demo-hmdb51": (22, 3.2),
+    "demo-hmdb51": (22, 2.7),
 }
 """Things in the background and unrest of the camera: demo-HMDB-51 is the harder target, as HMDB-51 is."""
 

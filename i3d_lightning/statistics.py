@@ -1,0 +1,106 @@
+"""What a reviewer asks of two predictions of the same videos: is the difference real, and where is it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from i3d_lightning.plan import InputError
+from i3d_lightning.results import Predictions
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Top-1 of `other` against `one` on the same videos.
+
+    Attributes:
+        difference: Accuracy of `other` minus that of `one`, in percentage points.
+        low: Lower end of the 95 % bootstrap interval of the difference, over videos.
+        high: Its upper end.
+        gained: Videos that only `other` gets right.
+        lost: Videos that only `one` gets right.
+        p: Exact two-sided McNemar test of equal accuracy (McNemar 1947; binomial, not chi-squared).
+        videos: Number of videos.
+    """
+
+    difference: float
+    low: float
+    high: float
+    gained: int
+    lost: int
+    p: float
+    videos: int
+
+
+def compare(one: Predictions, other: Predictions, samples: int = 2000) -> Comparison:
+    """Paired comparison of two predictions of the same videos.
+
+    Raises:
+        InputError: They are of different videos.
+    """
+    before, after = one.correct(), aligned(one, other).correct()
+    change = after.astype(float) - before.astype(float)
+    draws = np.random.default_rng(0).integers(0, len(change), (samples, len(change)))
+    low, high = np.percentile(100 * change[draws].mean(axis=1), [2.5, 97.5])
+    gained, lost = int((change > 0).sum()), int((change < 0).sum())
+    p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    return Comparison(
+        100 * float(change.mean()), float(low), float(high), gained, lost, float(p), len(change)
+    )
+
+
+def aligned(one: Predictions, other: Predictions) -> Predictions:
+    """`other` with its videos in the order of `one`.
+
+    Raises:
+        InputError: They are of different videos.
+    """
+    where = {video: row for row, video in enumerate(other.ids)}
+    alone = set(one.ids) ^ set(other.ids)
+    if alone:
+        raise InputError(
+            f"These predictions cannot be compared: {len(alone)} videos are in one of them only, "
+            f"such as {min(alone)}."
+        )
+    order = [where[video] for video in one.ids]
+    return Predictions(one.ids, other.labels[order], other.logits[order])
+
+
+def pooled(parts: Sequence[Predictions]) -> Predictions:
+    """Predictions of several splits or seeds as one; ids are numbered apart by their part."""
+    return Predictions(
+        tuple(f"{number}/{video}" for number, part in enumerate(parts) for video in part.ids),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+    )
+
+
+def per_class(predictions: Predictions, classes: Sequence[str]) -> pd.DataFrame:
+    """Top-1 in percent and number of videos of every class that has any, by class name."""
+    frame = pd.DataFrame({"label": predictions.labels, "top1": 100.0 * predictions.correct()})
+    found = frame.groupby("label")["top1"].agg(["mean", "size"])
+    found.index = pd.Index([classes[label] for label in found.index], name="class")
+    return found.rename(columns={"mean": "top1", "size": "videos"})
+
+
+def class_changes(one: Predictions, other: Predictions, classes: Sequence[str]) -> pd.DataFrame:
+    """By class: top-1 before and after, and the change in points, largest gain first."""
+    before, after = per_class(one, classes), per_class(aligned(one, other), classes)
+    table = pd.DataFrame({"before": before["top1"], "after": after["top1"], "videos": before["videos"]})
+    table["change"] = table["after"] - table["before"]
+    return table.sort_values("change", ascending=False, kind="stable")
+
+
+def confusion(predictions: Predictions, classes: Sequence[str]) -> pd.DataFrame:
+    """Videos by true class (rows) and predicted class; an unreadable video is in the last column."""
+    readable = ~np.isnan(predictions.logits).any(axis=1)
+    answers = np.full(len(predictions.labels), len(classes))
+    answers[readable] = predictions.logits[readable].argmax(axis=1)
+    counts = np.zeros((len(classes), len(classes) + 1), int)
+    np.add.at(counts, (predictions.labels, answers), 1)
+    table = pd.DataFrame(counts, pd.Index(classes, name="true"), [*classes, "unreadable"])
+    return table if counts[:, -1].any() else table.drop(columns="unreadable")

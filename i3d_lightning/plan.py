@@ -193,7 +193,7 @@ DEMO_CLIPS: Mapping[Architecture, Mapping[str, Any]] = {  # the demo videos have
     "i3d": {},
 }
 DEMO_PRETRAINING: Mapping[str, Any] = {
-    "training": {"steps": 720, "validate_every": 180, "validation_fraction": 0.03, "dropout": 0.0},
+    "training": {"steps": 700, "validate_every": 175, "validation_fraction": 0.03, "dropout": 0.0},
 }
 DEMO_IMAGENET: Mapping[str, Any] = {
     "training": {

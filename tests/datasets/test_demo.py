@@ -119,7 +119,7 @@ def test_classes_are_shared_by_no_two_sets() -> None:
         for name in DEMO_CLASSES
         for label in DEMO_CLASSES[name]
     ]
-    assert len(labels) == len(set(labels)) == 28 + 10 + 10 + 24
+    assert len(labels) == len(set(labels)) == 32 + 10 + 10 + 24
 
 
 @pytest.mark.parametrize("folder, codec", (("kinetics", "h264"), ("ucf101", "mpeg4"), ("hmdb51", "mpeg4")))

@@ -492,6 +492,22 @@ def curtain(beat: Beat, way: int) -> tuple[Pose, Props]:
     ]
 
 
+def stairs(beat: Beat, way: int) -> tuple[Pose, Props]:
+    """Up stairs for `way` +1, down for -1, forwards either way."""
+    pose = gait(beat, 0.26, 0.4 if way > 0 else 0.25, 0.25, 0.2, 0.12)
+    pose.root[:, 2] = 0.55 * way * (pose.root[:, 0] - pose.root[:, 0].mean())
+    return pose, lambda body: props.stairs(pose.root[:, 0].mean(), way, beat.colour)
+
+
+def drawer(beat: Beat, way: int) -> tuple[Pose, Props]:
+    """Pulled open for `way` +1, pushed shut for -1."""
+    pose = beat.stance()
+    pulled = 0.3 * beat.size * ease(beat.progress if way > 0 else 1 - beat.progress)
+    pose.hands[:] = both(vec(0.95 - 1.6 * pulled, -0.05, -0.35))
+    pose.lean = 0.3 - 0.5 * pulled
+    return pose, lambda body: props.drawer(body.hands.mean(1), pulled, beat.colour)
+
+
 walk = partial(gait, stride=0.42, lift=0.25, arms=0.45, bent=0.1, lean=0.05)
 run = partial(gait, stride=0.62, lift=0.5, arms=0.6, bent=0.8, lean=0.3)
 
@@ -501,10 +517,13 @@ KINETICS = {
     "catching ball": Action(catch_ball, "side"),
     "clapping": Action(clap),
     "closing curtain": Action(partial(curtain, way=-1), "back"),
+    "closing drawer": Action(partial(drawer, way=-1), "side"),
     "closing umbrella": Action(partial(umbrella, way=-1)),
     "deadlifting": Action(deadlift),
     "dribbling ball": Action(dribble),
     "getting up": Action(partial(kneel, way=-1), "side"),
+    "going downstairs": Action(partial(stairs, way=-1), "side"),
+    "going upstairs": Action(partial(stairs, way=1), "side"),
     "hula hooping": Action(hula_hoop),
     "jumping jacks": Action(jumping_jack, "front"),
     "jumping up": Action(jump),
@@ -514,6 +533,7 @@ KINETICS = {
     "lunging right": Action(partial(lunge, way=-1), "front", directed=True),
     "moonwalking": Action(partial(walk, way=-1), "side"),
     "opening curtain": Action(partial(curtain, way=1), "back"),
+    "opening drawer": Action(partial(drawer, way=1), "side"),
     "opening umbrella": Action(partial(umbrella, way=1)),
     "pulling cart": Action(partial(cart, way=-1), "side"),
     "pushing cart": Action(partial(cart, way=1), "side"),

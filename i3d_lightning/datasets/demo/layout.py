@@ -42,8 +42,8 @@ class DemoSettings:
     """
 
     seed: int = 0
-    pretraining_clips: int = 96
-    validation_clips: int = 14
+    pretraining_clips: int = 84
+    validation_clips: int = 10
     images: int = 100
     validation_images: int = 15
     groups: int = 10

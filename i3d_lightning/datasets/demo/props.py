@@ -162,6 +162,34 @@ def curtain(hand: np.ndarray, side: float, colour: Colour) -> list[Shape]:
     ]
 
 
+def stairs(x: float, way: int, colour: Colour) -> list[Shape]:
+    """A flight of steps that rises with x for `way` 1 and falls for -1, its middle at `x`."""
+    shapes = []
+    for i in range(-5, 6):
+        left, top = x + 0.22 * i - 0.11, 0.121 * way * i
+        corners = [vec(u, y, z) for u in (left, left + 0.22) for y in (-0.2, 0.2) for z in (top - 0.9, top)]
+        shade = 0.85 + 0.15 * (i % 2)
+        tint = (shade * colour[0], shade * colour[1], shade * colour[2])
+        shapes.append(line(corners, 0.004, tint, solid=True, nearer=-0.4))
+    return shapes
+
+
+def drawer(hand: np.ndarray, pulled: np.ndarray, colour: Colour) -> list[Shape]:
+    """A cabinet whose drawer is out by `pulled`, with its handle in the hand."""
+    x, z = hand[:, 0] + 0.03, hand[:, 2]
+    face = (x + pulled).mean()
+    case = [vec(u, y, v) for u in (face, face + 0.3) for y in (-0.24, 0.24) for v in (0.0, z.mean() + 0.2)]
+    panel = [vec(x, y, z + v) for y in (-0.2, 0.2) for v in (-0.1, 0.1)]
+    sides = [vec(u, y, z - 0.08) for u in (x, face + 0.05) for y in (-0.18, 0.18)]
+    light = (min(255, colour[0] + 40), min(255, colour[1] + 40), min(255, colour[2] + 40))
+    return [
+        line(case, 0.006, colour, solid=True, nearer=-0.2),
+        line(sides, 0.01, WOOD, solid=True, nearer=-0.05),
+        line(panel, 0.008, light, solid=True),
+        line([hand + vec(0.02, -0.04, 0.0), hand + vec(0.02, 0.04, 0.0)], 0.012, STEEL, nearer=0.02),
+    ]
+
+
 def chair(x: float, colour: Colour) -> list[Shape]:
     """A chair behind the figure, its seat's middle at `x`, its back further behind."""
     seat = [vec(x + dx, dy, 0.27) for dx in (-0.13, 0.13) for dy in (-0.13, 0.13)]

@@ -33,8 +33,8 @@ BYTES_PER_CLIP = 24_000
 """What a clip takes on disk at most, file system blocks included."""
 DIFFICULTY = {
     "demo-imagenet": (14, 0.0),
-    "demo-kinetics": (14, 1.3),
-    "demo-ucf101": (14, 2.4),
+    "demo-kinetics": (14, 1.6),
+    "demo-ucf101": (14, 2.2),
     "demo-hmdb51": (22, 2.7),
 }
 """Things in the background and unrest of the camera: demo-HMDB-51 is the harder target, as HMDB-51 is."""

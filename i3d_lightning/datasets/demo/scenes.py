@@ -74,7 +74,7 @@ def sample_scene(action: Action, setting: Setting, rng: np.random.Generator, unr
         rng: Decides on speed, phase, size, framing and camera motion.
         unrest: How much the camera moves, around 1; it varies from clip to clip.
     """
-    unrest = unrest * rng.uniform(0.25, 1.75)
+    unrest = unrest * rng.uniform(0.6, 1.4)
     frames = int(rng.integers(20, 24))
     time = np.arange(frames)
     phase = rng.random() + action.cycles * rng.uniform(0.85, 1.2) * time / 16
@@ -112,7 +112,7 @@ def _shadow(root: np.ndarray, colour: Colour) -> Shape:
 
 def _passer_by(frames: int, where: np.ndarray, yaw: float, rng: np.random.Generator) -> list[Shape]:
     """At times something that crosses the scene behind the figure and has no part in the action."""
-    if rng.random() > 0.3:
+    if rng.random() < 0.5:
         return []
     speed, start, way = rng.uniform(0.4, 1.4), rng.uniform(-1.1, 0.2), rng.choice((-1, 1))
     across = way * (start + speed * np.linspace(0, 1, frames))

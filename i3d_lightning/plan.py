@@ -184,6 +184,8 @@ DEMO: Mapping[str, Any] = {
         "schedule": "cosine",
     },
 }
+# Fine-tuned as gently as is usual: at the rate of a start from nothing, features are overwritten, not adapted.
+DEMO_FULL_FT: Mapping[str, Any] = {"training": {"learning_rate": 1e-4}}
 DEMO_CLIPS: Mapping[Architecture, Mapping[str, Any]] = {  # the demo videos have 20 to 23 frames
     "convnet": {"clips": {"train_frames": 1}},
     "convnet-lstm": {"clips": {"snapshot": 2}},

@@ -67,6 +67,8 @@ def recipe_for(experiment: Experiment, changes: Mapping[str, Any]) -> Recipe:
     recipe = Recipe(clips=architectures.spec(experiment.architecture).clips)
     if plan.is_demo(experiment.dataset):
         recipe = plan.compose(recipe, plan.DEMO, plan.DEMO_CLIPS[experiment.architecture])
+        if experiment.protocol == "full-ft":
+            recipe = plan.compose(recipe, plan.DEMO_FULL_FT)
         if plan.is_kinetics(experiment.dataset):
             recipe = plan.compose(recipe, plan.DEMO_PRETRAINING)
         if plan.is_imagenet(experiment.dataset):

@@ -17,7 +17,7 @@ READY = $(VENV)/.ready
 I3D = $(VENV)/bin/i3d
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview pretrain experiment table test test-all lint clean
+.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook test test-all lint clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,6 +61,20 @@ experiment: $(READY) ## Run a protocol and print the table of all runs: PROTOCOL
 
 table: $(READY) ## Print the table of all runs again
 	@$(I3D) table $(call given,name,$(NAME)) $(ARGS)
+
+grid: $(READY) ## Run what is missing of a grid: FILE=experiments/table4.yaml
+	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(ARGS)
+
+compare: $(READY) ## ImageNet against Kinetics pretraining on the demo sets, with a picture
+	@$(I3D) grid experiments/demo-compare.yaml $(ARGS)
+	@$(I3D) chart
+
+tables: $(READY) ## Print the paper's Tables 1 to 5 with ours beside them, and its findings
+	@for number in 1 2 3 4 5 findings; do $(I3D) table $$number $(call given,name,$(NAME)) $(ARGS) || exit; done
+
+notebook: $(READY) ## Open the notebook on the results
+	@$(VENV)/bin/python -c "import jupyterlab" 2>/dev/null || $(VENV)/bin/python -m pip install --quiet --group notebook
+	@$(VENV)/bin/jupyter lab notebooks/transfer_results.ipynb
 
 test: $(READY) ## Run the tests
 	@$(VENV)/bin/python -m pytest -m "not slow"

@@ -306,6 +306,29 @@ def table(
 FORMATS = ("terminal", "markdown", "latex")
 
 
+def chart(
+    output: Path = Path("runs/pretraining.png"),
+    architecture: str = "i3d",
+    runs: Path = Path("runs"),
+    name: str = "",
+) -> None:
+    """Draw ImageNet against Kinetics pretraining as bars with intervals (PNG).
+
+    Args:
+        output: The picture to write.
+        architecture: Whose bars.
+        runs: Folder of all runs.
+        name: A folder below `runs`.
+    """
+    from i3d_lightning import charts, results
+
+    found = results.scores(results.collect(runs / name))
+    if not found:
+        raise InputError(f"There are no complete runs in {runs / name}: run make compare first.")
+    charts.save(charts.pretraining_chart(results.summarise(found), architecture), output)
+    print(f"Drawn to {output}.")
+
+
 def architectures(format: str = "terminal") -> None:
     """Print Table 1: parameters, multiply-adds and clips of every architecture.
 
@@ -505,6 +528,7 @@ VERBS: dict[str, Any] = {
     "grid": grid,
     "predict": predict,
     "table": table,
+    "chart": chart,
     "architectures": architectures,
     "weights": {"list": weights_list},
 }

@@ -184,7 +184,7 @@ DEMO: Mapping[str, Any] = {
         "schedule": "cosine",
     },
 }
-# Fine-tuned as gently as is usual: at the rate of a start from nothing, features are overwritten, not adapted.
+# Gently, as is usual: at the rate of a start from nothing, features are overwritten instead of adapted.
 DEMO_FULL_FT: Mapping[str, Any] = {"training": {"learning_rate": 1e-4}}
 DEMO_CLIPS: Mapping[Architecture, Mapping[str, Any]] = {  # the demo videos have 20 to 23 frames
     "convnet": {"clips": {"train_frames": 1}},

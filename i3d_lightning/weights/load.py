@@ -99,7 +99,7 @@ def apply_weights(network: nn.Module, weights: Weights, *, classifier: bool) -> 
     if not classifier:
         theirs = {name: t for name, t in theirs.items() if not name.startswith(CLASSIFIER)}
         theirs |= {name: t for name, t in ours.items() if name.startswith(CLASSIFIER)}
-    if weights.stream is not None and _stream(ours) not in (None, weights.stream):
+    if weights.stream in ("rgb", "flow") and _stream(ours) not in (None, weights.stream):
         raise InputError(
             f"{weights.source}: these are {weights.stream} weights, the network is {_stream(ours)}: "
             "give weights of the same stream."

@@ -1,0 +1,94 @@
+"""Every architecture through the whole house: clips, training, test, stored weights, prediction."""
+
+from __future__ import annotations
+
+import pytest
+from tiny import TINY
+
+from i3d_lightning import architectures
+from i3d_lightning.plan import Experiment, InputError, streams
+from i3d_lightning.predict import Predictor
+from i3d_lightning.runner import WEIGHTS, Workspace, recipe_for, run
+
+CLIPS = {
+    "convnet-lstm": {"train_frames": 8, "snapshot": 2},
+    "c3d": {"train_frames": 16},
+    "two-stream": {"train_frames": 10, "snapshot": 10},
+    "fused-3d": {"train_frames": 10, "snapshot": 10},
+    "i3d": {"train_frames": 9},
+}
+CELLS = [(a, s) for a in CLIPS for s in streams(a)]
+
+
+@pytest.mark.parametrize(("architecture", "stream"), CELLS)
+def test_trains_tests_and_predicts(architecture, stream, tiny_ucf, tmp_path):
+    changes = {**TINY, "clips": {**TINY["clips"], "test_frames": 20, **CLIPS[architecture]}}
+    experiment = Experiment(architecture, stream, "none", "origin", "ucf101")
+    done = run(experiment, Workspace(tmp_path / "runs", tmp_path / "cache"), root=tiny_ucf, changes=changes)
+    assert done.metrics["videos"] == 8
+    assert done.metrics["unreadable"]["test"] == {}
+    predictor = Predictor(str(done.folder / WEIGHTS))
+    video = next(tiny_ucf.rglob("v_Red*.avi"))
+    (best, probability), *_ = predictor(video)
+    assert best in ("Red", "Green", "Blue")
+    assert 0 < probability <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "stream"), [(a, s) for a, s in CELLS if s != "flow"])
+def test_real_clips_at_128_px(architecture, stream, assets, tmp_path):
+    """Twenty clips of UCF-101, two classes, at a short side of 128 px: trained on, tested and predicted."""
+    root = tmp_path / "videos"
+    for name in ("Basketball", "PushUps"):
+        for i, video in enumerate(sorted((assets / "ucf101").rglob(f"v_{name}_*.avi"))[:10]):
+            link = root / ("train" if i < 6 else "test") / name / video.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(video)
+    changes = real_changes(architecture)
+    experiment = Experiment(architecture, stream, "none", "origin", "folder")
+    done = run(experiment, Workspace(tmp_path / "runs", tmp_path / "cache"), root=root, changes=changes)
+    assert done.metrics["videos"] == 8
+    (best, _), *_ = Predictor(str(done.folder / WEIGHTS))(next((root / "test").rglob("*.avi")))
+    assert best in ("Basketball", "PushUps")
+
+
+def real_changes(architecture: str) -> dict:
+    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40}
+    if architecture == "i3d":
+        clips["train_frames"] = 16
+    return {
+        "clips": clips,
+        "flow": TINY["flow"],
+        "training": {**TINY["training"], "batch_size": 4, "device_batch": 4},
+    }
+
+
+def test_every_row_of_table_1_has_its_clips():
+    """Table 1: frames and seconds of training and test clips."""
+    spec = {name: row.clips for name, row in architectures.ARCHITECTURES.items()}
+    seen = {
+        name: (clips.train_frames // clips.snapshot, clips.test_frames // clips.snapshot, clips.test_frames)
+        for name, clips in spec.items()
+    }
+    assert seen["convnet-lstm"] == (25, 50, 250)
+    assert seen["c3d"] == (16, 240, 240)
+    assert seen["two-stream"] == (1, 25, 250)
+    assert seen["fused-3d"] == (5, 25, 250)
+    assert seen["i3d"] == (64, 250, 250)
+    assert (spec["c3d"].short_side, spec["c3d"].crop) == (128, 112)
+
+
+def test_clips_that_are_no_whole_snapshots_are_refused():
+    experiment = Experiment("two-stream", "rgb", "none", "origin", "ucf101")
+    with pytest.raises(
+        InputError, match=r"train_frames is 15, but must be a multiple of clips\.snapshot \(10\)"
+    ):
+        recipe_for(experiment, {"clips": {"train_frames": 15}})
+
+
+@pytest.mark.parametrize("architecture", list(architectures.ARCHITECTURES))
+def test_the_demo_recipe_fits_every_architecture(architecture):
+    stream = streams(architecture)[0]
+    dataset = "demo-imagenet" if architecture == "convnet" else "demo-kinetics"
+    recipe = recipe_for(Experiment(architecture, stream, "none", "origin", dataset), {})
+    assert recipe.clips.train_frames <= 20  # frames of a demo video

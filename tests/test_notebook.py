@@ -1,0 +1,68 @@
+"""The notebook's cells, run one after the other on a run folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import yaml
+
+from i3d_lightning.plan import Experiment, plain
+from i3d_lightning.results import RESULT, Predictions
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "transfer_results.ipynb"
+
+
+def write_run(root: Path, stream: str, pretraining: str, protocol: str, right: int) -> None:
+    experiment = Experiment("i3d", stream, pretraining, protocol, "demo-ucf101")
+    folder = root / experiment.folder
+    logits = np.zeros((12, 3), np.float32)
+    logits[np.arange(12), [i % 3 if i < right else (i + 1) % 3 for i in range(12)]] = 1
+    Predictions(tuple(f"v{i}" for i in range(12)), np.arange(12) % 3, logits).save(folder / "predictions.npz")
+    (folder / "config.yaml").write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
+    result = {
+        "experiment": plain(experiment),
+        "missing": {"train": 0, "test": 0},
+        "weights": None if pretraining == "none" else {"sha256": "w"},
+        "tested_on": "test",
+    }
+    (folder / RESULT).write_text(json.dumps(result))
+
+
+def run_notebook(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    shown: list[object] = []
+    display = ModuleType("IPython.display")
+    display.display = shown.append  # type: ignore[attr-defined]
+    ipython = ModuleType("IPython")
+    ipython.version_info = (9, 0)  # type: ignore[attr-defined]  # matplotlib asks
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    names: dict[str, object] = {}
+    for cell in json.loads(NOTEBOOK.read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            exec("".join(cell["source"]), names)
+    return shown
+
+
+def test_every_cell_runs(tmp_path, monkeypatch, capsys):
+    for stream in ("rgb", "flow"):
+        write_run(tmp_path / "runs", stream, "none", "origin", 6)
+        write_run(tmp_path / "runs", stream, "kinetics", "full-ft", 9)
+    monkeypatch.chdir(tmp_path)
+    shown = run_notebook(monkeypatch)
+    said = capsys.readouterr().out
+    assert len(shown) >= 9  # tables, charts, classes
+    assert "demo-ucf101-1/i3d-flow/none/origin/seed0 -> demo-ucf101-1/i3d-flow/kinetics/full-ft/seed0" in said
+    assert "0 of 4 runs right: demo-ucf101 v" in said
+    assert "holds" in said
+
+
+def test_without_runs_it_says_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="run make experiment PROTOCOL=fixed first"):
+        run_notebook(monkeypatch)

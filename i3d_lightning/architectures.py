@@ -20,7 +20,7 @@ from i3d_lightning import plan
 from i3d_lightning.networks.c3d import C3D
 from i3d_lightning.networks.convnet import ConvNet
 from i3d_lightning.networks.convnet_lstm import ConvNetLSTM
-from i3d_lightning.networks.fused_3d import Fused3D
+from i3d_lightning.networks.fused_3d import SNAPSHOTS, Fused3D
 from i3d_lightning.networks.i3d import I3D
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.networks.two_stream import FIELDS, TwoStream
@@ -99,7 +99,7 @@ ARCHITECTURES: dict[plan.Architecture, Spec] = {
     "fused-3d": Spec(
         "3D-Fused",
         "(d)",
-        Clips(train_frames=5 * FIELDS, test_frames=250, snapshot=FIELDS),
+        Clips(train_frames=SNAPSHOTS * FIELDS, test_frames=250, snapshot=FIELDS),
         (FIELDS, 32),
         _fused_3d,
     ),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.plan import InputError, is_pretraining_set
 from i3d_lightning.results import STREAM_TITLES
 
 COLOURS = {
@@ -42,9 +41,7 @@ def pretraining_chart(summary: pd.DataFrame, architecture: str = "i3d") -> Figur
     Raises:
         InputError: Nothing of it was run on a target.
     """
-    rows = summary[
-        (summary["architecture"] == architecture) & ~summary["dataset"].str.contains("kinetics|imagenet")
-    ]
+    rows = summary[(summary["architecture"] == architecture) & ~summary["dataset"].map(is_pretraining_set)]
     rows = rows[[splits == (1,) for splits in rows["splits"]]]
     if rows.empty:
         raise InputError(
@@ -100,12 +97,8 @@ def confusion_chart(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     panel = figure.subplots()
     panel.imshow(share.to_numpy(), cmap="Blues", vmin=0, vmax=100)
-    _label(panel, list(table.columns), list(table.index))
-    return figure
-
-
-def _label(panel: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
-    panel.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
-    panel.set_yticks(range(len(rows)), rows, fontsize=8)
+    panel.set_xticks(range(table.shape[1]), list(table.columns), rotation=90, fontsize=8)
+    panel.set_yticks(range(table.shape[0]), list(table.index), fontsize=8)
     panel.set_xlabel("predicted")
     panel.set_ylabel("true")
+    return figure

@@ -116,7 +116,7 @@ def pretrain(
     """
     from i3d_lightning.runner import Workspace
 
-    if not (plan.is_kinetics(dataset) or plan.is_imagenet(dataset)):
+    if not (plan.is_pretraining_set(dataset)):
         raise InputError(
             f"Pretraining is on kinetics or imagenet, or demo-kinetics or demo-imagenet, not on '{dataset}': "
             "use i3d experiment."

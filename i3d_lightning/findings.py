@@ -10,12 +10,11 @@ from typing import Literal
 import numpy as np
 
 from i3d_lightning import plan
-from i3d_lightning.plan import FUSION, Architecture
+from i3d_lightning.plan import Architecture
 from i3d_lightning.results import Score
 from i3d_lightning.statistics import aligned, compare, pooled
 
 Verdict = Literal["holds", "does not hold", "not run"]
-ARCHITECTURES: tuple[Architecture, ...] = ("convnet-lstm", "c3d", "two-stream", "fused-3d", "i3d")
 
 
 @dataclass(frozen=True)
@@ -94,22 +93,17 @@ def _all(found: Scores, statement: str, pairs: Iterable[Pair]) -> Finding:
     return Finding(statement, verdict, tuple(words for _, words in judged))
 
 
-def _both(architecture: Architecture) -> str:
-    usual = plan.usual_streams(architecture)
-    return FUSION if len(usual) == 2 else usual[0]
-
-
 def _trained(architecture: Architecture, dataset: str) -> tuple[str, ...]:
     """A cell of Table 2: trained on the target, after ImageNet where there is such a thing."""
     start = "none" if architecture == "c3d" else "imagenet"
-    return architecture, _both(architecture), start, "origin", dataset
+    return architecture, plan.combined_stream(architecture), start, "origin", dataset
 
 
 def i3d_is_best(found: Scores) -> Finding:
     pairs = [
         (_trained(a, d), _trained("i3d", d))
         for d in ("ucf101", "hmdb51", "kinetics")
-        for a in ARCHITECTURES[:-1]
+        for a in plan.PAPER[:-1]
     ]
     return _all(found, "Two-Stream I3D is the best architecture on every data set (Table 2)", pairs)
 
@@ -118,7 +112,7 @@ def the_ranking_is_the_same(found: Scores) -> Finding:
     """By the order of all architectures that were run on each of two data sets or more."""
     statement = "The ranking of architectures is the same on all data sets (Table 2)"
     top1 = {
-        d: {a: t for a in ARCHITECTURES if (t := found.top1(*_trained(a, d))) is not None}
+        d: {a: t for a in plan.PAPER if (t := found.top1(*_trained(a, d))) is not None}
         for d in ("ucf101", "hmdb51", "kinetics")
     }
     shared = set.intersection(*(set(t) for t in top1.values() if t)) if any(top1.values()) else set()
@@ -150,7 +144,7 @@ def rgb_beats_flow_on_kinetics(found: Scores) -> Finding:
 
 def both_beat_either(found: Scores) -> Finding:
     pairs = [
-        ((a, stream, "imagenet", "origin", d), (a, _both(a), "imagenet", "origin", d))
+        ((a, stream, "imagenet", "origin", d), (a, plan.combined_stream(a), "imagenet", "origin", d))
         for d in ("ucf101", "hmdb51", "kinetics")
         for a in ("two-stream", "fused-3d", "i3d")
         for stream in ("rgb", "flow")
@@ -161,19 +155,19 @@ def both_beat_either(found: Scores) -> Finding:
 def imagenet_first_helps(found: Scores) -> Finding:
     pairs = [
         ((a, s, "none", "origin", "kinetics"), (a, s, "imagenet", "origin", "kinetics"))
-        for a in ARCHITECTURES
+        for a in plan.PAPER
         if a != "c3d"
-        for s in dict.fromkeys((*plan.streams(a), _both(a)))
+        for s in dict.fromkeys((*plan.streams(a), plan.combined_stream(a)))
     ]
     return _all(found, "ImageNet first helps on Kinetics (Table 3)", pairs)
 
 
 def _gains(found: Scores) -> Iterator[tuple[Architecture, str, Pair]]:
     """Origin against full-ft of each architecture, both with ImageNet and both without."""
-    for architecture in ARCHITECTURES:
+    for architecture in plan.PAPER:
         for dataset in ("ucf101", "hmdb51"):
             for before, after in (("none", "kinetics"), ("imagenet", "imagenet+kinetics")):
-                both = _both(architecture)
+                both = plan.combined_stream(architecture)
                 yield (
                     architecture,
                     dataset,
@@ -210,14 +204,20 @@ def kinetics_helps_3d_most(found: Scores) -> Finding:
 
 def kinetics_beats_imagenet(found: Scores) -> Finding:
     pairs = [
-        ((a, _both(a), "imagenet", "origin", d), (a, _both(a), "kinetics", "full-ft", d))
-        for a in ARCHITECTURES
+        (
+            (a, plan.combined_stream(a), "imagenet", "origin", d),
+            (a, plan.combined_stream(a), "kinetics", "full-ft", d),
+        )
+        for a in plan.PAPER
         if a != "c3d"
         for d in ("ucf101", "hmdb51")
     ]
     pairs += [
-        ((a, _both(a), "imagenet", "fixed", d), (a, _both(a), "kinetics", "fixed", d))
-        for a in ARCHITECTURES
+        (
+            (a, plan.combined_stream(a), "imagenet", "fixed", d),
+            (a, plan.combined_stream(a), "kinetics", "fixed", d),
+        )
+        for a in plan.PAPER
         if a != "c3d"
         for d in ("ucf101", "hmdb51")
     ]

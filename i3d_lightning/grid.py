@@ -120,15 +120,16 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
             if word not in words:
                 raise plan.unknown(kind, str(word), words)
         valid = plan.pretrainings(architecture, protocol, dataset)
-        usual = [p for p in valid if (protocol, p) != ("fixed", "imagenet")]
         for pretraining, stream, split, seed in itertools.product(
-            lists.get("pretraining", usual),
+            lists.get("pretraining", valid),
             lists.get("stream", plan.usual_streams(architecture)),
             lists.get("split", [1]),
             lists.get("seed", [0]),
         ):
             if pretraining in valid and stream in plan.streams(architecture):
-                yield Experiment(architecture, stream, pretraining, protocol, dataset, split, seed)
+                cell = Experiment(architecture, stream, pretraining, protocol, dataset, split, seed)
+                if "pretraining" in entry or not plan.is_control(cell):
+                    yield cell
 
 
 def ordered(cells: Iterable[Experiment], datasets: Collection[str] = ()) -> list[Experiment]:

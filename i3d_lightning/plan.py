@@ -21,6 +21,9 @@ Stream = Literal["rgb", "flow", "joint"]
 Pretraining = Literal["none", "imagenet", "kinetics", "imagenet+kinetics"]
 Protocol = Literal["origin", "fixed", "full-ft"]
 
+PAPER: tuple[Architecture, ...] = ("convnet-lstm", "c3d", "two-stream", "fused-3d", "i3d")
+"""Rows (a) to (e) of the paper's tables."""
+
 FUSION = "rgb+flow"
 """The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
 
@@ -279,6 +282,11 @@ def is_imagenet(dataset: str) -> bool:
     return dataset in ("imagenet", "demo-imagenet")
 
 
+def is_pretraining_set(dataset: str) -> bool:
+    """Whether what is trained on this data set is what others start from."""
+    return is_kinetics(dataset) or is_imagenet(dataset)
+
+
 def is_demo(dataset: str) -> bool:
     """Whether the project renders this data set itself."""
     return dataset.startswith("demo-")
@@ -305,6 +313,12 @@ def usual_streams(architecture: Architecture) -> tuple[Stream, ...]:
     """The streams behind an architecture's rows of Table 4: two to be fused, a joint one, or the only one."""
     available = streams(architecture)
     return ("joint",) if "joint" in available else available
+
+
+def combined_stream(architecture: Architecture) -> str:
+    """The stream of an architecture's number in Table 4: the fusion of two, a joint one, or the only one."""
+    usual = usual_streams(architecture)
+    return FUSION if len(usual) == 2 else usual[0]
 
 
 def pretrainings(architecture: Architecture, protocol: Protocol, dataset: str) -> tuple[Pretraining, ...]:

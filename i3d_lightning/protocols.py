@@ -214,8 +214,7 @@ def _train_and_test(job: Job, network: VideoNetwork) -> Outcome:
         **_last(trainer, ("fit/loss", "fit/top1", "val/loss", "val/top1")),
     }
     unreadable: dict[str, dict[str, str]] = {"train": {}, "test": {}}
-    dataset = job.experiment.dataset
-    if not (plan.is_kinetics(dataset) or plan.is_imagenet(dataset)):  # there, fit/top1 says enough
+    if not plan.is_pretraining_set(job.experiment.dataset):  # there, fit/top1 says enough
         trained_on = data.train_videos  # without those held out
         seen, unreadable["train"] = _predict(trainer, stream, data, trained_on, len(job.data.classes))
         metrics["train_top1"] = seen.accuracy()

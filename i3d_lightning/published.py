@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from i3d_lightning import plan
+
 SOURCE = "arXiv:1705.07750"
 
 
@@ -40,11 +42,8 @@ class Published:
     top5: float | None = None
 
 
-_BOTH = {"convnet-lstm": "rgb", "c3d": "rgb", "two-stream": "joint", "fused-3d": "joint", "i3d": "rgb+flow"}
-"""The stream behind a number that the paper gives per architecture, without naming one."""
-
 # Table 2: RGB, Flow, RGB+Flow; trained on the target from ImageNet (the 3D-ConvNet from scratch).
-_TABLE2: dict[str, dict[str, tuple[float | None, ...]]] = {
+_TABLE2: dict[plan.Architecture, dict[str, tuple[float | None, ...]]] = {
     "convnet-lstm": {
         "ucf101": (81.0, None, None),
         "hmdb51": (36.0, None, None),
@@ -61,7 +60,7 @@ _TABLE2: dict[str, dict[str, tuple[float | None, ...]]] = {
 }
 
 # Table 3: Kinetics from scratch, then from ImageNet, RGB / Flow / RGB+Flow.
-_TABLE3: dict[str, dict[str, tuple[float | None, ...]]] = {
+_TABLE3: dict[plan.Architecture, dict[str, tuple[float | None, ...]]] = {
     "convnet-lstm": {"none": (53.9, None, None), "imagenet": (63.3, None, None)},
     "c3d": {"none": (56.1, None, None)},
     "two-stream": {"none": (57.9, 49.6, 62.8), "imagenet": (62.2, 52.4, 65.6)},
@@ -71,7 +70,7 @@ _TABLE3: dict[str, dict[str, tuple[float | None, ...]]] = {
 _TABLE3_TOP5 = {"i3d": {"none": (88.0, 83.4, 90.0), "imagenet": (89.3, 84.9, 91.3)}}
 
 # Table 4: (with ImageNet, without) for origin, fixed, full-ft.
-_TABLE4: dict[str, dict[str, tuple[tuple[float | None, float | None], ...]]] = {
+_TABLE4: dict[str, dict[plan.Architecture, tuple[tuple[float | None, float | None], ...]]] = {
     "ucf101": {
         "convnet-lstm": ((81.0, 54.2), (88.1, 82.6), (91.0, 86.8)),
         "c3d": ((None, 51.6), (None, 76.0), (None, 79.9)),
@@ -120,8 +119,10 @@ OTHERS: tuple[Method, ...] = (
 """Table 5 above the paper's own rows, in its order."""
 
 
-def _streams(architecture: str, values: tuple[float | None, ...]) -> Iterator[tuple[str, int, float]]:
-    both = "rgb+flow" if architecture == "i3d" else "joint"
+def _streams(
+    architecture: plan.Architecture, values: tuple[float | None, ...]
+) -> Iterator[tuple[str, int, float]]:
+    both = plan.combined_stream(architecture)
     for position, (stream, value) in enumerate(zip(("rgb", "flow", both), values, strict=True)):
         if value is not None:
             yield stream, position, value
@@ -146,7 +147,7 @@ def _rows() -> Iterator[Published]:
                 names = ("imagenet", "none") if protocol == "origin" else ("imagenet+kinetics", "kinetics")
                 for pretraining, value in zip(names, pair, strict=True):
                     if value is not None:
-                        stream = _BOTH[architecture]
+                        stream = plan.combined_stream(architecture)
                         yield Published(4, architecture, stream, pretraining, protocol, dataset, (1,), value)
     for pretraining, by_dataset in _TABLE5.items():
         for dataset, values in by_dataset.items():

@@ -16,8 +16,6 @@ from i3d_lightning import architectures, plan, published
 from i3d_lightning.plan import FUSION, Architecture, InputError
 from i3d_lightning.results import Score, summarise
 
-PAPER: tuple[Architecture, ...] = ("convnet-lstm", "c3d", "two-stream", "fused-3d", "i3d")
-"""Rows (a) to (e)."""
 NONE = "–"
 
 
@@ -135,7 +133,7 @@ LEGEND = "Top-1 %: ours (paper, difference); a number in brackets alone is the p
 def table1(numbers: Numbers) -> PaperTable:
     """Parameters and clips."""
     rows = {}
-    for name in PAPER:
+    for name in plan.PAPER:
         size = architectures.size(name)
         rows[_title(name)] = {
             ("", "parameters"): f"{size.parameters / 1e6:.1f} M",
@@ -153,7 +151,7 @@ def table1(numbers: Numbers) -> PaperTable:
 def table2(numbers: Numbers) -> PaperTable:
     """Architectures on each data set, trained on it after ImageNet (the 3D-ConvNet from scratch)."""
     rows = {}
-    for name in PAPER:
+    for name in plan.PAPER:
         start = "none" if name == "c3d" else "imagenet"
         rows[_title(name)] = {
             (numbers.dataset(dataset), title): numbers.cell(name, stream, start, "origin", dataset)
@@ -166,7 +164,7 @@ def table2(numbers: Numbers) -> PaperTable:
 def table3(numbers: Numbers) -> PaperTable:
     """Kinetics with and without ImageNet."""
     rows: dict[str, dict[tuple[str, str], str]] = {}
-    for name in PAPER:
+    for name in plan.PAPER:
         row = rows[_title(name)] = {}
         for start, group in (("none", "from scratch"), ("imagenet", "ImageNet first")):
             for stream, title in _columns(name):
@@ -186,12 +184,13 @@ def table3(numbers: Numbers) -> PaperTable:
 def table4(numbers: Numbers) -> PaperTable:
     """Transfer: origin, fixed and full-ft, with / without ImageNet."""
     rows: dict[str, dict[tuple[str, str], str]] = {}
-    for name in PAPER:
+    for name in plan.PAPER:
         row = rows[_title(name)] = {}
         for dataset in ("ucf101", "hmdb51"):
             for protocol in ("origin", "fixed", "full-ft"):
                 pair = [
-                    numbers.cell(name, _both(name), start, protocol, dataset) for start in _starts(protocol)
+                    numbers.cell(name, plan.combined_stream(name), start, protocol, dataset)
+                    for start in _starts(protocol)
                 ]
                 row[numbers.dataset(dataset), protocol] = " / ".join(pair)
             changes = [_change(numbers, name, dataset, with_imagenet) for with_imagenet in (True, False)]
@@ -212,7 +211,7 @@ def _change(numbers: Numbers, name: Architecture, dataset: str, with_imagenet: b
     top1 = {}
     for protocol in ("origin", "fixed", "full-ft"):
         start = _starts(protocol)[0 if with_imagenet else 1]
-        found = numbers.find(name, _both(name), start, protocol, dataset)
+        found = numbers.find(name, plan.combined_stream(name), start, protocol, dataset)
         if found is not None:
             top1[protocol] = found["top1"]
     transferred = [top1[p] for p in ("fixed", "full-ft") if p in top1]
@@ -256,12 +255,6 @@ def _title(architecture: Architecture) -> str:
     return f"{row.row} {row.title}"
 
 
-def _both(architecture: Architecture) -> str:
-    """The stream of an architecture's only number in Table 4."""
-    usual = plan.usual_streams(architecture)
-    return FUSION if len(usual) == 2 else usual[0]
-
-
 def _columns(architecture: Architecture) -> list[tuple[str, str]]:
     """Streams under RGB, Flow and RGB+Flow; what does not exist leaves its column to the frame."""
     columns: list[tuple[str, str]] = [
@@ -269,7 +262,7 @@ def _columns(architecture: Architecture) -> list[tuple[str, str]]:
         for stream, title in (("rgb", "RGB"), ("flow", "Flow"))
         if stream in plan.streams(architecture)
     ]
-    both = _both(architecture)
+    both = plan.combined_stream(architecture)
     return [*columns, (both, "RGB+Flow")] if both != "rgb" else columns
 
 

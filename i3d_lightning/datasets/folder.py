@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder
@@ -22,17 +23,21 @@ def read_folder(root: Path, split: int) -> DatasetSplit:
     if split != 1:
         raise InputError(f"A folder of videos has no split {split}: it has only split 1.")
     found = {
-        part: _videos(first_folder(root, (part,), "*/*.*", f"{part} videos")) for part in ("train", "test")
+        part: files_of(first_folder(root, (part,), "*/*.*", f"{part} videos"), SUFFIXES)
+        for part in ("train", "test")
     }
     classes = tuple(sorted({file.parent.name for files in found.values() for file in files}))
-    train, test = (tuple(_video(file, root, classes) for file in files) for files in found.values())
+    train, test = (labelled(files, root, classes) for files in found.values())
     return DatasetSplit("folder", split, classes, train, test)
 
 
-def _videos(part: Path) -> list[Path]:
-    return sorted(file for file in part.glob("*/*") if file.suffix.lower() in SUFFIXES)
+def files_of(part: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files in a part's class folders whose names end so, sorted."""
+    return sorted(file for file in part.glob("*/*") if file.suffix.lower() in suffixes)
 
 
-def _video(file: Path, root: Path, classes: tuple[str, ...]) -> Video:
-    name = file.relative_to(root).as_posix()
-    return Video(name, file, classes.index(file.parent.name), group=name)
+def labelled(files: Iterable[Path], root: Path, classes: Sequence[str]) -> tuple[Video, ...]:
+    """Files labelled by the folders that they lie in, each a group of its own."""
+    labels = {name: label for label, name in enumerate(classes)}
+    names = ((file, file.relative_to(root).as_posix()) for file in files)
+    return tuple(Video(name, file, labels[file.parent.name], group=name) for file, name in names)

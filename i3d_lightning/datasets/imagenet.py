@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder
+from i3d_lightning.datasets.folder import files_of, labelled
+from i3d_lightning.datasets.videos import DatasetSplit, first_folder
 from i3d_lightning.plan import InputError
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -19,24 +20,14 @@ def read_imagenet(root: Path, split: int) -> DatasetSplit:
     """
     if split != 1:
         raise InputError(f"ImageNet has no split {split}: it has only split 1.")
-    train = _images(first_folder(root, ("train",), "*/*.*", "training images"))
-    test = _images(first_folder(root, ("val", "validation"), "*/*.*", "validation images"))
+    train = files_of(first_folder(root, ("train",), "*/*.*", "training images"), SUFFIXES)
+    test = files_of(first_folder(root, ("val", "validation"), "*/*.*", "validation images"), SUFFIXES)
     classes = tuple(sorted({file.parent.name for file in train}))
-    labels = {name: label for label, name in enumerate(classes)}
     strange = sorted({file.parent.name for file in test} - set(classes))
     if strange:
         raise InputError(
             f"{root} has validation images of classes without training images, such as '{strange[0]}': "
             "validation images must lie in folders named as the training folders."
         )
-    parts = [tuple(_image(file, root, labels) for file in files) for files in (train, test)]
+    parts = [labelled(files, root, classes) for files in (train, test)]
     return DatasetSplit("imagenet", split, classes, parts[0], parts[1], tested_on="validate")
-
-
-def _images(part: Path) -> list[Path]:
-    return sorted(file for file in part.glob("*/*") if file.suffix.lower() in SUFFIXES)
-
-
-def _image(file: Path, root: Path, labels: dict[str, int]) -> Video:
-    name = file.relative_to(root).as_posix()
-    return Video(name, file, labels[file.parent.name], group=name)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .inception import FEATURE_SIZE, Inception
-from .network import VideoNetwork, frames_as_images, over_time
+from .network import VideoNetwork, each_frame
 
 
 class ConvNet(VideoNetwork):
@@ -31,4 +31,4 @@ class ConvNet(VideoNetwork):
     def forward_features(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 t"]:
         """Features of each frame by itself."""
         (clip,) = clips
-        return over_time(self.inception(frames_as_images(clip)).float().mean((2, 3)), len(clip))
+        return each_frame(self.inception, clip).float().mean((3, 4))

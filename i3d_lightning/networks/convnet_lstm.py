@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .inception import FEATURE_SIZE, Inception
 from .layers import BATCHNORM_EPS
-from .network import VideoNetwork, frames_as_images, over_time
+from .network import VideoNetwork, each_frame
 
 HIDDEN = 512  # units, section 2.1
 STEPS = 25  # frames of a training clip, Table 1
@@ -48,9 +48,9 @@ class ConvNetLSTM(VideoNetwork):
     def forward_features(self, *clips: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b 512 t"]:
         """The LSTM's state after each frame."""
         (clip,) = clips
-        seen = self.inception(frames_as_images(clip)).float().mean((2, 3))
+        seen = each_frame(self.inception, clip).float().mean((3, 4))
         with torch.autocast(clip.device.type, enabled=False):  # a state that is fed back loses too much
-            return self.lstm(over_time(seen, len(clip)))
+            return self.lstm(seen)
 
 
 class BatchNormLSTM(nn.Module):

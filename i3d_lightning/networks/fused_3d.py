@@ -10,16 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .inception import FEATURE_SIZE, Inception
+from .inception import FEATURE_SIZE
 from .layers import ConvUnit, MaxPool
-from .network import VideoNetwork, frames_as_images, stacks
-from .two_stream import CHANNELS, FIELDS, STREAMS
+from .two_stream import SnapshotNetwork
 
 WIDTH = 512  # outputs of the 3-D convolution, section 2.3
 SNAPSHOTS = 5  # of a training clip, ten frames apart, section 2.3
 
 
-class Fused3D(VideoNetwork):
+class Fused3D(SnapshotNetwork):
     """2-D Inception-v1 on snapshots, fused over space, time and streams before its last pool.
 
     The grids of the snapshots (5x7x7 in training) go through a 3x3x3 convolution to 512 channels and a
@@ -37,10 +36,7 @@ class Fused3D(VideoNetwork):
     def __init__(
         self, classes: int, stream: str = "joint", dropout: float = 0.5, batchnorm_momentum: float = 0.1
     ) -> None:
-        super().__init__(dropout)
-        self.streams = STREAMS[stream]
-        for name in self.streams:
-            self.add_module(name, Inception(2, CHANNELS[name], batchnorm_momentum))
+        super().__init__(stream, dropout, batchnorm_momentum)
         self.fusion = nn.Sequential(
             ConvUnit(3, FEATURE_SIZE * len(self.streams), WIDTH, 3, batchnorm_momentum=batchnorm_momentum),
             MaxPool((3, 3, 3), (1, 1, 1)),
@@ -49,15 +45,7 @@ class Fused3D(VideoNetwork):
         self.reset_classifier(classes)
 
     def forward_features(self, *clips: Tensor) -> Float[Tensor, "b 512 1"]:
-        """Features of the whole clip, as one time step.
-
-        Args:
-            *clips: RGB `b 3 s h w`, flow `b 2 10s h w`, or both in that order.
-        """
-        grids = []
-        for name, clip in zip(self.streams, clips, strict=True):
-            snapshots = stacks(clip, FIELDS) if name == "flow" else clip
-            seen = self.get_submodule(name)(frames_as_images(snapshots))
-            grids.append(seen.unflatten(0, (len(clip), -1)).transpose(1, 2))
-        fused = self.fusion(torch.cat(grids, dim=1).contiguous(memory_format=torch.channels_last_3d))
+        """Features of the whole clip, as one time step; clips as `grids` takes them."""
+        grids = torch.cat(list(self.grids(*clips)), dim=1)
+        fused = self.fusion(grids.contiguous(memory_format=torch.channels_last_3d))
         return fused.float().mean((3, 4)).mean(2, keepdim=True)

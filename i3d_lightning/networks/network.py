@@ -56,14 +56,10 @@ class VideoNetwork(nn.Module):
         return self.forward_head(self.forward_features(*clips))
 
 
-def frames_as_images(clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
-    """Every frame of every clip as an image of its own."""
-    return clip.transpose(1, 2).flatten(0, 1)
-
-
-def over_time(features: Float[Tensor, "bt f"], clips: int) -> Float[Tensor, "b f t"]:
-    """Features of `frames_as_images`, back in their clips."""
-    return features.unflatten(0, (clips, -1)).transpose(1, 2)
+def each_frame(network: nn.Module, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t i j"]:
+    """A 2-D network's activation on every frame of every clip, as a clip again."""
+    images = clip.transpose(1, 2).flatten(0, 1)
+    return network(images).unflatten(0, (len(clip), -1)).transpose(1, 2)
 
 
 def stacks(flow: Float[Tensor, "b 2 t h w"], fields: int) -> Float[Tensor, "b c s h w"]:

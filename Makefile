@@ -66,8 +66,8 @@ grid: $(READY) ## Run what is missing of a grid: FILE=experiments/table4.yaml
 	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(ARGS)
 
 compare: $(READY) ## ImageNet against Kinetics pretraining on the demo sets, with a picture
-	@$(I3D) grid experiments/demo-compare.yaml $(ARGS)
-	@$(I3D) chart
+	@$(I3D) grid experiments/demo-compare.yaml --name compare $(ARGS)
+	@$(I3D) chart --name compare
 
 tables: $(READY) ## Print the paper's Tables 1 to 5 with ours beside them, and its findings
 	@for number in 1 2 3 4 5 findings; do $(I3D) table $$number $(call given,name,$(NAME)) $(ARGS) || exit; done

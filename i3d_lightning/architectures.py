@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -113,8 +112,7 @@ def spec(architecture: str) -> Spec:
     Raises:
         InputError: There is no such architecture.
     """
-    if architecture not in ARCHITECTURES:
-        raise plan.unknown("architecture", architecture, get_args(plan.Architecture))
+    plan.check_known("architecture", architecture, ARCHITECTURES)
     return ARCHITECTURES[architecture]  # type: ignore[index]
 
 
@@ -163,11 +161,7 @@ def size(architecture: plan.Architecture, classes: int = 400) -> Size:
     for stream in streams:
         with FakeTensorMode():
             network = row.network(classes, stream, Training(), row.clips).eval()
-            rgb = torch.empty(
-                1, 3, row.clips.train_frames // row.clips.snapshot, row.clips.crop, row.clips.crop
-            )
-            flow = torch.empty(1, 2, row.clips.train_frames, row.clips.crop, row.clips.crop)
-            clips = {"rgb": [rgb], "flow": [flow], "joint": [rgb, flow]}[stream]
+            clips = example_clips(stream, row.clips)
             with FlopCounterMode(display=False) as counter:
                 network(*clips)
         parameters += sum(p.numel() for p in network.parameters())
@@ -179,6 +173,13 @@ def size(architecture: plan.Architecture, classes: int = 400) -> Size:
         _extent(row.clips, row.clips.train_frames, sees_flow),
         _extent(row.clips, row.clips.test_frames, sees_flow),
     )
+
+
+def example_clips(stream: Stream, clips: Clips, batch: int = 1) -> list[torch.Tensor]:
+    """Uninitialised training clips of the shapes that a stream's network gets, `b c t h w` each."""
+    rgb = torch.empty(batch, 3, clips.train_frames // clips.snapshot, clips.crop, clips.crop)
+    flow = torch.empty(batch, 2, clips.train_frames, clips.crop, clips.crop)
+    return {"rgb": [rgb], "flow": [flow], "joint": [rgb, flow]}[stream]
 
 
 def _extent(clips: Clips, frames: int, sees_flow: bool) -> Extent:

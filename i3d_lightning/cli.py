@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import errno
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -73,12 +74,12 @@ def preview(
         classes: How many classes to show, one training clip each.
         output: The picture to write.
     """
-    from i3d_lightning import runner
+    from i3d_lightning import recipes, runner
     from i3d_lightning.preview import draw_preview
 
     shown = Experiment("i3d", "rgb", "none", "origin", dataset, split)
     data = runner.read_data(shown, root, runner.Workspace())
-    draw_preview(data, runner.recipe_for(shown, {}), output, classes)
+    draw_preview(data, recipes.recipe_for(shown, {}), output, classes)
     print(output)
 
 
@@ -278,11 +279,8 @@ def table(
     from i3d_lightning import results, tables
     from i3d_lightning.findings import findings
 
-    known = ("all", "findings", *map(str, tables.TABLES))
-    if which not in known:
-        raise plan.unknown("table", which, known)
-    if format not in FORMATS:
-        raise plan.unknown("format", format, FORMATS)
+    plan.check_known("table", which, ("all", "findings", *map(str, tables.TABLES)))
+    plan.check_known("format", format, FORMATS)
     complete = results.collect(runs / name)
     if not complete and which in ("all", "findings"):
         raise InputError(f"There are no complete runs in {runs / name}: run i3d experiment first.")
@@ -307,7 +305,7 @@ FORMATS = ("terminal", "markdown", "latex")
 
 
 def chart(
-    output: Path = Path("runs/pretraining.png"),
+    output: Path | None = None,
     architecture: str = "i3d",
     runs: Path = Path("runs"),
     name: str = "",
@@ -315,7 +313,7 @@ def chart(
     """Draw ImageNet against Kinetics pretraining as bars with intervals (PNG).
 
     Args:
-        output: The picture to write.
+        output: The picture to write, `pretraining.png` among the runs if not said.
         architecture: Whose bars.
         runs: Folder of all runs.
         name: A folder below `runs`.
@@ -325,8 +323,50 @@ def chart(
     found = results.scores(results.collect(runs / name))
     if not found:
         raise InputError(f"There are no complete runs in {runs / name}: run make compare first.")
+    output = output or runs / name / "pretraining.png"
     charts.save(charts.pretraining_chart(results.summarise(found), architecture), output)
     print(f"Drawn to {output}.")
+
+
+def compare(
+    one: str,
+    other: str,
+    confusion: Path | None = None,
+    runs: Path = Path("runs"),
+    name: str = "",
+    json: bool = False,
+) -> None:
+    """Say whether two runs differ on the same videos, and in which classes.
+
+    Args:
+        one: A run by its name, such as `demo-ucf101-1/i3d-rgb+flow/none/origin/seed0`.
+        other: The run to compare it with.
+        confusion: Draw the confusion matrix of `other` to this picture (PNG).
+        runs: Folder of all runs.
+        name: A folder below `runs`.
+        json: Print one JSON object instead.
+    """
+    from i3d_lightning import charts, results, statistics
+
+    complete = results.collect(runs / name)
+    known = {score.name: score for score in results.scores(complete)}
+    for wanted in (one, other):
+        plan.check_known("run", wanted, known)
+    before, after = known[one].predictions, known[other].predictions
+    difference = statistics.compare(before, after)
+    if json:
+        _print_json([{"one": one, "other": other, **plan.plain(difference)}])
+    else:
+        width = max(len(one), len(other))
+        print(f"{one:<{width}}  {before.accuracy():5.1f} %\n{other:<{width}}  {after.accuracy():5.1f} %")
+        print(difference)
+    classes = next(run.classes for run in complete if run.experiment == known[other].experiment)
+    if not json:
+        changes = statistics.class_changes(before, after, classes).round(1)
+        print(f"\nTop-1 of each class, in percent:\n{changes.to_string()}")
+    if confusion is not None:
+        charts.save(charts.confusion_chart(statistics.confusion(after, classes)), confusion)
+        print(f"Drawn to {confusion}.", file=sys.stderr)
 
 
 def architectures(format: str = "terminal") -> None:
@@ -337,15 +377,11 @@ def architectures(format: str = "terminal") -> None:
     """
     from i3d_lightning import tables
 
-    if format not in FORMATS:
-        raise plan.unknown("format", format, FORMATS)
+    plan.check_known("format", format, FORMATS)
     _show_paper_table(tables.paper_table(1, []), format)
 
 
 def _show_paper_table(shown: Any, format: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from i3d_lightning import results, tables
 
     frame = tables.flat(shown)
@@ -354,10 +390,7 @@ def _show_paper_table(shown: Any, format: str) -> None:
     elif format == "markdown":
         print(f"{shown.title}\n\n{results.markdown(frame)}\n{shown.note}")
     else:
-        grid = Table(*frame.columns, title=shown.title, caption=Text(shown.note), caption_justify="left")
-        for row in frame.itertuples(index=False):
-            grid.add_row(*row)
-        _print_rich(grid)
+        _print_frame(frame, shown.title, shown.note)
 
 
 def weights_list(pattern: str = "*", json: bool = False) -> None:
@@ -386,8 +419,6 @@ def weights_list(pattern: str = "*", json: bool = False) -> None:
 def _streams(architecture: str, stream: str | None) -> tuple[str, ...]:
     """The streams said, or those that make an architecture's two-stream result."""
     if stream is None:
-        if architecture not in get_args(plan.Architecture):
-            raise plan.unknown("architecture", architecture, get_args(plan.Architecture))
         return plan.usual_streams(architecture)  # type: ignore[arg-type]
     return ("rgb", "flow") if stream == FUSION else (stream,)
 
@@ -423,13 +454,13 @@ def _run(
     space: Workspace,
     json: bool,
 ) -> None:
-    from i3d_lightning import results, runner
+    from i3d_lightning import recipes, results, runner
 
     _quieten_lightning()
     given = _weights_by_stream(weights, {c.stream for c in cells})
     changes = plan.plain(recipe)
     for cell in {replace(c, seed=0) for c in cells}:  # what is wrong with any is said before one costs time
-        runner.recipe_for(cell, changes)
+        recipes.recipe_for(cell, changes)
         runner.read_data(cell, root, space)
     done = [runner.run(c, space, root=root, weights=given[c.stream], changes=changes) for c in cells]
     _show_table(results.scores(results.collect(space.runs / space.name)), space.runs / space.name)
@@ -492,21 +523,25 @@ def _splits(text: str) -> list[int]:
 
 
 def _show_table(found: Sequence[Any], root: Path) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from i3d_lightning import results, tables, tracking
 
     summary = results.summarise(found)
     layout = results.layout(summary)
-    grid = Table(*layout.columns, caption=Text(results.LEGEND), caption_justify="left")
-    for row in layout.itertuples(index=False):
-        grid.add_row(*row)
-    _print_rich(grid)
+    _print_frame(layout, None, results.LEGEND)
     csv, md = results.write_tables(root, summary)
     print(f"Written to {csv} and {md}.")
     paper = {title: tables.flat(made) for title, made in tables.all_tables(found).items()}
     tracking.log_tables({"results": layout, "numbers": summary.astype({"splits": str}), **paper}, root)
+
+
+def _print_frame(frame: Any, title: str | None, note: str) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(*frame.columns, title=title, caption=Text(note), caption_justify="left")
+    for row in frame.itertuples(index=False):
+        grid.add_row(*row)
+    _print_rich(grid)
 
 
 def _print_rich(renderable: Any) -> None:
@@ -528,6 +563,7 @@ VERBS: dict[str, Any] = {
     "grid": grid,
     "predict": predict,
     "table": table,
+    "compare": compare,
     "chart": chart,
     "architectures": architectures,
     "weights": {"list": weights_list},
@@ -537,6 +573,8 @@ VERBS: dict[str, Any] = {
 POSITIONAL: dict[str, dict[str, Any]] = {
     "videos": {"nargs": "+", "help": "Video files."},
     "file": {"type": Path, "help": "Describes the grid."},
+    "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
+    "other": {"help": "The run to compare it with."},
     "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},
 }
 """Arguments that are given without a flag."""
@@ -590,6 +628,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:  # whoever read our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

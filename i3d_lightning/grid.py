@@ -5,8 +5,9 @@
     dataset: [ucf101, hmdb51]   # words that all entries share
     split: [1, 2, 3]
     recipe: {training: {steps: 5000}}
-    recipes:                    # of one architecture, or of one data set
+    recipes:                    # of one architecture, one data set, or an architecture on a data set
       c3d: {training: {batch_size: 32}}
+      c3d/hmdb51: {training: {steps: 2000}}
 
 A cell without `stream` stands for the streams of its architecture's two-stream result; one without
 `pretraining` for those that its protocol may start from, the control of frozen ImageNet features aside.
@@ -40,7 +41,7 @@ class Grid:
     Attributes:
         cells: What to run, in the order of the file.
         recipe: Settings that differ from the data sets' recipes.
-        recipes: Further ones of an architecture or data set, by name.
+        recipes: Further ones of an architecture, data set, or both (`c3d/hmdb51`), each over those before.
     """
 
     cells: tuple[Experiment, ...]
@@ -54,6 +55,7 @@ class Grid:
             self.recipe,
             self.recipes.get(cell.architecture, {}),
             self.recipes.get(cell.dataset, {}),
+            self.recipes.get(f"{cell.architecture}/{cell.dataset}", {}),
         ):
             merged = _merge(merged, part)
         return merged
@@ -88,8 +90,10 @@ def read_grid(path: Path) -> Grid:
         raise InputError(f"{path} describes no grid: it needs a list of 'cells'.")
     known = {"cells", "recipe", "recipes", *WORDS}
     for key in content:
-        if key not in known:
-            raise plan.unknown("word of a grid", str(key), known)
+        plan.check_known("word of a grid", key, known)
+    for key in content.get("recipes") or {}:
+        for part in str(key).split("/"):
+            plan.check_known("architecture or data set", part, {*get_args(plan.Architecture), *plan.DATASETS})
     shared = {word: content[word] for word in WORDS if word in content}
     cells: dict[Experiment, None] = {}
     for entry in content["cells"]:
@@ -103,8 +107,7 @@ def read_grid(path: Path) -> Grid:
 def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
     """The cells of an entry that exist."""
     for word in entry:
-        if word not in WORDS:
-            raise plan.unknown(f"word in {path}", str(word), WORDS)
+        plan.check_known(f"word in {path}", word, WORDS)
     for word in ("architecture", "protocol", "dataset"):
         if word not in entry:
             raise InputError(f"{path}: a cell says no {word}.")
@@ -117,8 +120,7 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
             ("protocol", protocol, get_args(plan.Protocol)),
             ("data set", dataset, plan.DATASETS),
         ):
-            if word not in words:
-                raise plan.unknown(kind, str(word), words)
+            plan.check_known(kind, word, words)
         valid = plan.pretrainings(architecture, protocol, dataset)
         for pretraining, stream, split, seed in itertools.product(
             lists.get("pretraining", valid),

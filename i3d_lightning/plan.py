@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +23,15 @@ Protocol = Literal["origin", "fixed", "full-ft"]
 
 PAPER: tuple[Architecture, ...] = ("convnet-lstm", "c3d", "two-stream", "fused-3d", "i3d")
 """Rows (a) to (e) of the paper's tables."""
+
+_STREAMS: Mapping[str, tuple[Stream, ...]] = {
+    "convnet": ("rgb",),
+    "convnet-lstm": ("rgb",),
+    "c3d": ("rgb",),
+    "two-stream": ("rgb", "flow", "joint"),
+    "fused-3d": ("rgb", "flow", "joint"),
+    "i3d": ("rgb", "flow"),
+}
 
 FUSION = "rgb+flow"
 """The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
@@ -38,12 +47,22 @@ class InputError(ValueError):
     """Something the user gave is wrong; the message is one sentence that says what to do."""
 
 
-def unknown(kind: str, word: str, known: Iterable[str]) -> InputError:
+def unknown(kind: str, word: object, known: Iterable[str]) -> InputError:
     """An error for a misspelt name that suggests the nearest known one."""
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return InputError(f"Unknown {kind} '{word}': {hint}Known are {', '.join(known)}.")
+
+
+def check_known(kind: str, word: object, known: Collection[str]) -> None:
+    """Refuses a word that is none of those known.
+
+    Raises:
+        InputError: As `unknown` says it.
+    """
+    if word not in known:
+        raise unknown(kind, word, known)
 
 
 @dataclass(frozen=True)
@@ -116,9 +135,14 @@ class Training:
         batch_size: Clips per optimiser step, over all devices.
         device_batch: Most clips that one device holds at once; gradients are accumulated beyond it.
         optimizer: `sgd` (the paper's) or `adamw`.
-        learning_rate: Learning rate at the start.
+        learning_rate: Learning rate at the start, for `reference_batch` clips a step.
+        reference_batch: With another `batch_size` the learning rate is scaled by their ratio for SGD (Goyal
+            et al. 2017, https://arxiv.org/abs/1706.02677), by its square root for AdamW (Malladi et al. 2022,
+            https://arxiv.org/abs/2205.10287).
         schedule: `plateau` divides the learning rate by 10 when validation saturates (the paper's);
-            `cosine` anneals it to zero over the run, for runs too short to watch a plateau.
+            `stages` changes it at given steps; `cosine` anneals it to zero over the run, for runs too
+            short to watch a plateau.
+        stages: Pairs: from this step on, the learning rate is so many times that of the start.
         patience: Validations without a better loss before the learning rate falls.
         momentum: Momentum of SGD.
         weight_decay: L2 penalty; 1e-7 is what the authors released their weights with.
@@ -137,7 +161,9 @@ class Training:
     device_batch: int = 6
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.01
-    schedule: Literal["plateau", "cosine"] = "plateau"
+    reference_batch: int = 96
+    schedule: Literal["plateau", "stages", "cosine"] = "plateau"
+    stages: tuple[tuple[int, float], ...] = ()
     patience: int = 2
     momentum: float = 0.9
     weight_decay: float = 1e-7
@@ -146,6 +172,12 @@ class Training:
     batchnorm_momentum: float = 0.1
     precision: str = "auto"
     workers: int = -1
+
+    @property
+    def scaled_learning_rate(self) -> float:
+        """Learning rate at the start, for `batch_size` clips a step."""
+        ratio = self.batch_size / self.reference_batch
+        return self.learning_rate * (ratio if self.optimizer == "sgd" else ratio**0.5)
 
 
 @dataclass(frozen=True)
@@ -161,54 +193,6 @@ class Recipe:
     clips: Clips = field(default_factory=Clips)
     flow: TVL1 = field(default_factory=TVL1)
     training: Training = field(default_factory=Training)
-
-
-# The demo sets run small: 16 frames of 48 px, minutes instead of days on two CPU cores. They are not
-# mirrored, since some classes differ by direction alone, and their runs are too short to watch a plateau.
-DEMO: Mapping[str, Any] = {
-    "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "flip": False},
-    "flow": {
-        "scales": 3,
-        "scale_step": 0.5,
-        "warps": 2,
-        "inner_iterations": 5,
-        "outer_iterations": 1,
-        "median": 1,
-        "bound": 5.0,
-    },
-    "training": {
-        "steps": 120,
-        "validate_every": 60,
-        "batch_size": 8,
-        "device_batch": 8,
-        "optimizer": "adamw",
-        "learning_rate": 4e-4,
-        "weight_decay": 1e-2,
-        "schedule": "cosine",
-    },
-}
-# Gently, as is usual: at the rate of a start from nothing, features are overwritten instead of adapted.
-DEMO_FULL_FT: Mapping[str, Any] = {"training": {"learning_rate": 1e-4}}
-DEMO_CLIPS: Mapping[Architecture, Mapping[str, Any]] = {  # the demo videos have 20 to 23 frames
-    "convnet": {"clips": {"train_frames": 1}},
-    "convnet-lstm": {"clips": {"snapshot": 2}},
-    "c3d": {"clips": {"short_side": 40, "crop": 32}},
-    "two-stream": {"clips": {"train_frames": 10}},
-    "fused-3d": {"clips": {"train_frames": 20}},
-    "i3d": {},
-}
-DEMO_PRETRAINING: Mapping[str, Any] = {
-    "training": {"steps": 700, "validate_every": 175, "validation_fraction": 0.03, "dropout": 0.0},
-}
-DEMO_IMAGENET: Mapping[str, Any] = {
-    "training": {
-        **DEMO_PRETRAINING["training"],
-        "steps": 600,
-        "validate_every": 200,
-        "batch_size": 32,
-        "device_batch": 32,
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -241,8 +225,7 @@ class Experiment:
             ("protocol", self.protocol, get_args(Protocol)),
             ("data set", self.dataset, DATASETS),
         ):
-            if word not in known:
-                raise unknown(kind, word, known)
+            check_known(kind, word, known)
         valid = pretrainings(self.architecture, self.protocol, self.dataset)
         if self.pretraining not in valid:
             raise InputError(
@@ -298,15 +281,13 @@ def pretraining_set(dataset: str, name: Literal["kinetics", "imagenet"] = "kinet
 
 
 def streams(architecture: Architecture) -> tuple[Stream, ...]:
-    """Streams that an architecture can be trained on (Table 2)."""
-    return {
-        "convnet": ("rgb",),
-        "convnet-lstm": ("rgb",),
-        "c3d": ("rgb",),
-        "two-stream": ("rgb", "flow", "joint"),
-        "fused-3d": ("rgb", "flow", "joint"),
-        "i3d": ("rgb", "flow"),
-    }[architecture]  # type: ignore[return-value]
+    """Streams that an architecture can be trained on (Table 2).
+
+    Raises:
+        InputError: There is no such architecture.
+    """
+    check_known("architecture", architecture, _STREAMS)
+    return _STREAMS[architecture]
 
 
 def usual_streams(architecture: Architecture) -> tuple[Stream, ...]:
@@ -374,8 +355,7 @@ def _replace(value: Any, change: Mapping[str, Any]) -> Any:
     known = {f.name for f in dataclasses.fields(value)}
     settings = {}
     for key, new in change.items():
-        if key not in known:
-            raise unknown("setting", key, known)
+        check_known("setting", key, known)
         if isinstance(new, Mapping):
             settings[key] = _replace(getattr(value, key), new)
         elif new is not None:

@@ -15,12 +15,14 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from i3d_lightning import published
 from i3d_lightning.files import write_atomically
 from i3d_lightning.plan import FUSION, Experiment, InputError, is_control
 
 RESULT = "result.json"
+CONFIG = "config.yaml"
 PREDICTIONS = "predictions.npz"
 
 
@@ -107,6 +109,11 @@ class Run:
     @property
     def predictions(self) -> Predictions:
         return Predictions.load(self.folder / PREDICTIONS)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return tuple(yaml.safe_load((self.folder / CONFIG).read_text())["classes"])
 
 
 def load_run(folder: Path) -> Run | None:

@@ -24,13 +24,14 @@ import torch
 import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from i3d_lightning import architectures, plan, tracking
+from i3d_lightning import plan, tracking
 from i3d_lightning.datasets.demo import render_demo
 from i3d_lightning.datasets.lists import DatasetSplit, read_dataset
 from i3d_lightning.files import write_atomically
 from i3d_lightning.plan import Experiment, InputError, Recipe
 from i3d_lightning.protocols import PROTOCOLS, Job, Outcome
-from i3d_lightning.results import PREDICTIONS, RESULT, Run, load_run
+from i3d_lightning.recipes import recipe_for
+from i3d_lightning.results import CONFIG, PREDICTIONS, RESULT, Run, load_run
 from i3d_lightning.video.flow import FlowStore
 from i3d_lightning.weights import Weights, list_weights, load_weights, save_weights
 
@@ -60,38 +61,6 @@ class Workspace:
 
     def folder(self, experiment: Experiment) -> Path:
         return self.runs / self.name / experiment.folder
-
-
-def recipe_for(experiment: Experiment, changes: Mapping[str, Any]) -> Recipe:
-    """The settings of an experiment: Table 1's clips, the data set's recipe, the user's changes."""
-    recipe = Recipe(clips=architectures.spec(experiment.architecture).clips)
-    if plan.is_demo(experiment.dataset):
-        recipe = plan.compose(recipe, plan.DEMO, plan.DEMO_CLIPS[experiment.architecture])
-        if experiment.protocol == "full-ft":
-            recipe = plan.compose(recipe, plan.DEMO_FULL_FT)
-        if plan.is_kinetics(experiment.dataset):
-            recipe = plan.compose(recipe, plan.DEMO_PRETRAINING)
-        if plan.is_imagenet(experiment.dataset):
-            recipe = plan.compose(recipe, plan.DEMO_IMAGENET)
-    recipe = plan.compose(recipe, changes)
-    _check_clips(experiment, recipe.clips)
-    return recipe
-
-
-def _check_clips(experiment: Experiment, clips: plan.Clips) -> None:
-    frames, pixels = architectures.spec(experiment.architecture).smallest
-    for name, least in (("train_frames", frames), ("test_frames", frames), ("crop", pixels)):
-        given = getattr(clips, name)
-        if given < least:
-            raise InputError(f"clips.{name} is {given}, but {experiment.architecture} takes {least} or more.")
-    for name in ("train_frames", "test_frames"):
-        if getattr(clips, name) % clips.snapshot:
-            raise InputError(
-                f"clips.{name} is {getattr(clips, name)}, but must be a multiple of clips.snapshot "
-                f"({clips.snapshot})."
-            )
-    if clips.crop > clips.short_side:
-        raise InputError(f"clips.crop {clips.crop} must not exceed clips.short_side {clips.short_side}.")
 
 
 def read_data(experiment: Experiment, root: Path | None, space: Workspace) -> DatasetSplit:
@@ -131,7 +100,7 @@ def run(
     recipe = recipe_for(experiment, changes or {})
     data = read_data(experiment, root, space)
     flow = {"flow": changes["flow"]} if changes and "flow" in changes else {}
-    start = starting_weights(experiment, weights, space, settings or (lambda pretraining: flow))
+    start = starting_weights(experiment, weights, space, root, settings or (lambda pretraining: flow))
     fingerprint = _fingerprint(experiment, recipe, start, data)
     folder = space.folder(experiment)
     _check_fingerprint(folder, fingerprint)
@@ -173,6 +142,7 @@ def starting_weights(
     experiment: Experiment,
     given: str | None,
     space: Workspace,
+    root: Path | None,
     settings: Callable[[Experiment], Mapping[str, Any]],
 ) -> Weights | None:
     """What an experiment starts from.
@@ -192,7 +162,7 @@ def starting_weights(
         _check_weights(experiment, weights)
         return weights
     if plan.is_demo(experiment.dataset):
-        made = run(pretraining, space, changes=settings(pretraining), settings=settings)
+        made = run(pretraining, space, root=root, changes=settings(pretraining), settings=settings)
         return load_weights(str(made.folder / WEIGHTS))
     if load_run(space.folder(pretraining)) is not None:
         return load_weights(str(space.folder(pretraining) / WEIGHTS))
@@ -319,9 +289,7 @@ def _describe(
         "root": str(root) if root else None,
         "classes": list(data.classes),
     }
-    write_atomically(
-        folder / "config.yaml", lambda f: f.write(yaml.safe_dump(config, sort_keys=False).encode())
-    )
+    write_atomically(folder / CONFIG, lambda f: f.write(yaml.safe_dump(config, sort_keys=False).encode()))
     _write_json(folder / "environment.json", environment())
     _write_json(folder / FINGERPRINT, fingerprint)
 

@@ -35,6 +35,12 @@ class Comparison:
     p: float
     videos: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.difference:+.1f} points [{self.low:+.1f} to {self.high:+.1f}] on {self.videos} videos: "
+            f"{self.gained} gained, {self.lost} lost, exact McNemar p = {self.p:.2g}"
+        )
+
 
 def compare(one: Predictions, other: Predictions, samples: int = 2000) -> Comparison:
     """Paired comparison of two predictions of the same videos.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -143,14 +144,14 @@ class VideoStream(L.LightningModule):
         if settings.optimizer == "sgd":
             optimizer = torch.optim.SGD(
                 self.network.parameters(),
-                lr=settings.learning_rate,
+                lr=settings.scaled_learning_rate,
                 momentum=settings.momentum,
                 weight_decay=settings.weight_decay,
             )
         else:
             optimizer = torch.optim.AdamW(
                 self.network.parameters(),
-                lr=settings.learning_rate,
+                lr=settings.scaled_learning_rate,
                 weight_decay=settings.weight_decay,
                 fused=True,
             )
@@ -159,8 +160,12 @@ class VideoStream(L.LightningModule):
                 optimizer, factor=0.1, patience=settings.patience
             )
             return optimizer
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.steps)
-        return [optimizer], [{"scheduler": cosine, "interval": "step"}]
+        scheduler: torch.optim.lr_scheduler.LRScheduler
+        if settings.schedule == "stages":
+            scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_stage, settings.stages))
+        else:
+            scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.steps)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
 
 class FrozenStream(L.LightningModule):
@@ -194,6 +199,11 @@ class FrozenStream(L.LightningModule):
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)
+
+
+def _stage(stages: Sequence[tuple[int, float]], step: int) -> float:
+    """What the learning rate is multiplied by at a step."""
+    return next((factor for start, factor in reversed(stages) if step >= start), 1.0)
 
 
 def _metrics(classes: int) -> nn.ModuleDict:

@@ -8,7 +8,8 @@ from tiny import TINY
 from i3d_lightning import architectures
 from i3d_lightning.plan import Experiment, InputError, streams
 from i3d_lightning.predict import Predictor
-from i3d_lightning.runner import WEIGHTS, Workspace, recipe_for, run
+from i3d_lightning.recipes import recipe_for
+from i3d_lightning.runner import WEIGHTS, Workspace, run
 
 CLIPS = {
     "convnet-lstm": {"train_frames": 8, "snapshot": 2},

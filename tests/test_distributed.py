@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 from tiny import recipe_flags
 
+from i3d_lightning import plan
 from i3d_lightning.plan import Experiment
 from i3d_lightning.results import Predictions
 
@@ -48,3 +50,21 @@ def test_two_processes_give_the_predictions_of_one(tiny_ucf, tmp_path):
     assert one.ids == two.ids
     assert len(set(two.ids)) == 8
     np.testing.assert_allclose(one.logits, two.logits, atol=1e-4)
+
+
+def test_two_processes_test_a_checkpoint_as_one_does(tiny_ucf, tmp_path):
+    """Of every architecture: the same videos, once each, and the same logits."""
+    script = Path(__file__).with_name("evaluate.py")
+    for processes in ("1", "2"):
+        subprocess.run(
+            [sys.executable, script, tiny_ucf, tmp_path, processes],
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+    for name in plan.PAPER:
+        one, two = (Predictions.load(tmp_path / count / f"{name}.npz") for count in "12")
+        assert one.ids == two.ids
+        assert len(set(two.ids)) == 8
+        np.testing.assert_allclose(one.logits, two.logits, atol=1e-5, rtol=0)
+        assert np.ptp(one.logits, axis=0).max() > 0.1  # the videos differ, so that a mix-up would show

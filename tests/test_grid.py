@@ -70,12 +70,16 @@ def test_settings_of_the_grid_its_architectures_and_data_sets_add_up(tmp_path):
             dataset="ucf101",
             cells=[{"architecture": ["i3d", "c3d"], "protocol": "origin", "pretraining": "none"}],
             recipe={"training": {"steps": 10, "batch_size": 4}},
-            recipes={"c3d": {"training": {"batch_size": 2}}, "ucf101": {"clips": {"crop": 32}}},
+            recipes={
+                "c3d": {"training": {"batch_size": 2}},
+                "ucf101": {"clips": {"crop": 32}},
+                "c3d/ucf101": {"clips": {"crop": 48}},
+            },
         )
     )
     by_name = {c.architecture: grid.changes(c) for c in grid.cells}
     assert by_name["i3d"] == {"training": {"steps": 10, "batch_size": 4}, "clips": {"crop": 32}}
-    assert by_name["c3d"]["training"] == {"steps": 10, "batch_size": 2}
+    assert by_name["c3d"] == {"training": {"steps": 10, "batch_size": 2}, "clips": {"crop": 48}}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,7 @@ def test_settings_of_the_grid_its_architectures_and_data_sets_add_up(tmp_path):
         ({"dataset": "ucf101"}, "needs a list of 'cells'"),
         ({"cells": [{"architecture": "i3d", "protocol": "fixed"}]}, "says no dataset"),
         ({"cells": [], "datset": "ucf101"}, "did you mean 'dataset'"),
+        ({"cells": [], "recipes": {"i3d/ufc101": {}}}, "did you mean 'ucf101'"),
         (
             {"cells": [{"architecture": "c3", "protocol": "fixed", "dataset": "ucf101"}]},
             "did you mean 'c3d'",

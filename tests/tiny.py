@@ -12,11 +12,22 @@ TINY = {
         "validate_every": 2,
         "validation_fraction": 0.25,
         "batch_size": 6,
+        "reference_batch": 6,
         "device_batch": 6,
         "workers": 0,
         "precision": "32-true",
     },
 }
+
+SMALLEST = {
+    "convnet": {"train_frames": 1, "test_frames": 1},
+    "convnet-lstm": {"train_frames": 4, "test_frames": 4, "snapshot": 2},
+    "c3d": {"train_frames": 16, "test_frames": 16},
+    "two-stream": {"train_frames": 10, "test_frames": 10},
+    "fused-3d": {"train_frames": 10, "test_frames": 10},
+    "i3d": {"train_frames": 9, "test_frames": 9},
+}
+"""The shortest clips of each architecture, whole snapshots."""
 
 
 def recipe_flags() -> list[str]:

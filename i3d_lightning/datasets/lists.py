@@ -11,7 +11,7 @@ from i3d_lightning.datasets.imagenet import read_imagenet
 from i3d_lightning.datasets.kinetics import read_kinetics
 from i3d_lightning.datasets.ucf101 import read_ucf101
 from i3d_lightning.datasets.videos import DatasetSplit, Video
-from i3d_lightning.plan import DATASETS, InputError, is_demo, unknown
+from i3d_lightning.plan import DATASETS, InputError, check_known, is_demo
 
 __all__ = ["DatasetSplit", "Video", "read_dataset"]
 
@@ -36,8 +36,7 @@ def read_dataset(name: str, root: Path, split: int) -> DatasetSplit:
         InputError: The data set is unknown, its lists or videos are not below `root`, or it has no
             such split.
     """
-    if name not in DATASETS:
-        raise unknown("data set", name, DATASETS)
+    check_known("data set", name, DATASETS)
     kind, folder = name.removeprefix("demo-"), Path(root)
     if is_demo(name):
         folder = folder / kind

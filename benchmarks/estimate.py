@@ -1,0 +1,73 @@
+"""Memory and time of every training recipe on one H200-class GPU: an estimate, nothing is measured.
+
+    python benchmarks/estimate.py
+
+Memory is counted: weights, gradients and the optimiser's state in float32, and every tensor that automatic
+differentiation keeps of one micro-batch, in bf16 where autocast makes it so. It leaves out workspaces and
+fragmentation. Time assumes that training costs three times the multiply-adds of the forward pass, at a fifth
+of the GPU's bf16 peak, and that videos are decoded as fast as that.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from i3d_lightning import architectures, plan
+from i3d_lightning.plan import Experiment
+from i3d_lightning.recipes import recipe_for
+
+PEAK = 989e12
+"""Operations per second in bf16 without sparsity, https://www.nvidia.com/en-us/data-center/h200/"""
+
+SHARE = 0.2
+CLASSES = {"kinetics": 400, "ucf101": 101, "imagenet": 1000}
+
+
+def main() -> None:
+    print("| recipe | clips a step | held at once | memory, GB | hours |")
+    print("|---|---|---|---|---|")
+    cells = [
+        Experiment(name, stream, "none", "origin", dataset)
+        for dataset in ("kinetics", "ucf101")
+        for name in plan.PAPER
+        for stream in plan.streams(name)
+    ]
+    for cell in [*cells, Experiment("convnet", "rgb", "none", "origin", "imagenet")]:
+        training = recipe_for(cell, {}).training
+        memory, multiply_adds = _micro_batch(cell)
+        hours = 3 * 2 * multiply_adds * training.batch_size * training.steps / (SHARE * PEAK) / 3600
+        print(
+            f"| {cell.architecture} {cell.stream}, {cell.dataset}, {training.steps:,} steps | "
+            f"{training.batch_size} | {training.device_batch} | {memory / 1e9:.0f} | {hours:,.0f} |"
+        )
+
+
+def _micro_batch(cell: Experiment) -> tuple[int, float]:
+    """Bytes of training on one micro-batch, and the multiply-adds of one clip's forward pass."""
+    recipe = recipe_for(cell, {})
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with FakeTensorMode():
+        network = architectures.build(cell, CLASSES[cell.dataset], recipe).train()
+        parameters = {p.untyped_storage()._cdata: p.numel() for p in network.parameters()}
+        clips = architectures.example_clips(cell.stream, recipe.clips, recipe.training.device_batch)
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", torch.bfloat16),
+            FlopCounterMode(display=False) as counter,
+        ):
+            network(*clips)
+    activations = sum(storage.nbytes() for key, storage in kept.items() if key not in parameters)
+    state = 4 * 3 * sum(parameters.values())  # weights, gradients, momentum
+    return state + activations, counter.get_total_flops() / 2 / recipe.training.device_batch
+
+
+if __name__ == "__main__":
+    main()

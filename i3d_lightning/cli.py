@@ -393,6 +393,52 @@ def _show_paper_table(shown: Any, format: str) -> None:
         _print_frame(frame, shown.title, shown.note)
 
 
+def flow(
+    source: Path,
+    destination: Path = Path("cache/flow"),
+    preset: str = "accurate",
+    fps: float = 25.0,
+    short_side: int = 256,
+    part: str = "1/1",
+) -> None:
+    """Compute the optical flow of every video below a folder, ahead of the experiments that need it.
+
+    What is there is skipped, so the command may be stopped and given again. An experiment finds the flow
+    below its `--cache`, if its settings are these.
+
+    Args:
+        source: A video, or a folder of videos at any depth.
+        destination: Folder that flow is kept in: `flow` below the cache of experiments.
+        preset: Settings of TV-L1: `accurate`, those of the paper's experiments, or `fast`.
+        fps: Frame rate that videos are resampled to, in frames per second.
+        short_side: Length that a frame's shorter side is resized to, in pixels.
+        part: `2/8` computes the second of eight parts, for as many processes or machines.
+    """
+    from i3d_lightning.datasets.folder import SUFFIXES
+    from i3d_lightning.video.flow import FlowStore
+
+    plan.check_known("preset", preset, plan.FLOW_PRESETS)
+    videos = (
+        [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+    )
+    if not videos:
+        raise InputError(f"There is no video below {source}: check the path.")
+    number, parts = _part(part)
+    videos = videos[number - 1 :: parts]
+    store = FlowStore(destination, plan.FLOW_PRESETS[preset], fps, short_side)
+    failures = store.compute(videos)
+    print(f"{len(videos) - len(failures)} of {len(videos)} videos have their flow in {store.folder}.")
+    if failures:
+        raise SystemExit(1)
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise InputError(f"part is '{text}', but must be such as 2/8, the second of eight.")
+    return int(number), int(parts)
+
+
 def weights_list(pattern: str = "*", json: bool = False) -> None:
     """List the published weights that are known by name.
 
@@ -561,6 +607,7 @@ VERBS: dict[str, Any] = {
     "pretrain": pretrain,
     "experiment": experiment,
     "grid": grid,
+    "flow": flow,
     "predict": predict,
     "table": table,
     "compare": compare,
@@ -573,6 +620,13 @@ VERBS: dict[str, Any] = {
 POSITIONAL: dict[str, dict[str, Any]] = {
     "videos": {"nargs": "+", "help": "Video files."},
     "file": {"type": Path, "help": "Describes the grid."},
+    "source": {"type": Path, "help": "A video, or a folder of videos at any depth."},
+    "destination": {
+        "type": Path,
+        "nargs": "?",
+        "default": Path("cache/flow"),
+        "help": "Folder that flow is kept in.",
+    },
     "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
     "other": {"help": "The run to compare it with."},
     "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},
@@ -637,7 +691,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("error: No disk space is left: free some and run the same command to go on.", file=sys.stderr)
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
-            raise  # Lightning turns Ctrl-C into an exit of its own
+        # Lightning turns Ctrl-C and the TERM of a cluster into exits of its own
+        terminated = type(stop).__name__ == "SIGTERMException"
+        interrupted = isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
+        if not (terminated or interrupted):
+            raise
         print("Interrupted: run the same command to go on.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(143 if terminated else 130) from None

@@ -76,7 +76,7 @@ def frozen_features(
     if todo:
         log.info("Features: %d of %d videos to compute, the others are stored.", len(todo), len(videos))
         stream = FrozenStream(network, lambda index, f: store.put(contents[todo[index].path], f))
-        trainer.predict(stream, dataloaders=data.feature_dataloader(todo), return_predictions=False)
+        trainer.predict(stream, datamodule=data.whole(todo), return_predictions=False)
         broken = {contents[todo[index].path]: why for index, why in stream.unreadable.items()}
         unreadable |= {v.id: broken[contents[v.path]] for v in videos if contents.get(v.path) in broken}
     readable = [v for v in videos if v.id not in unreadable]

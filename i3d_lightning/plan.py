@@ -52,7 +52,8 @@ def unknown(kind: str, word: object, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return InputError(f"Unknown {kind} '{word}': {hint}Known are {', '.join(known)}.")
+    few = known if len(known) <= 20 else [*difflib.get_close_matches(str(word), known, n=5, cutoff=0), "..."]
+    return InputError(f"Unknown {kind} '{word}': {hint}Known are {', '.join(few)}.")
 
 
 def check_known(kind: str, word: object, known: Collection[str]) -> None:
@@ -94,10 +95,12 @@ class Clips:
 
 
 @dataclass(frozen=True)
-class TVL1:
-    """Settings of TV-L1 optical flow; the defaults are OpenCV's, the closest match to the authors' flow.
+class Flow:
+    """Settings of optical flow; the defaults are OpenCV's of TV-L1, the closest match to the authors' flow.
 
     Attributes:
+        algorithm: `tvl1`, which the published weights are trained on, or torchvision's learned RAFT, which
+            the settings below do not concern, but for `bound`.
         tau: Time step of the numerical scheme.
         lambda_: Weight of the data term.
         theta: Tightness of the coupling between data and smoothness.
@@ -111,6 +114,7 @@ class TVL1:
         bound: Displacement in pixels at which flow is clipped before it is quantised to 8 bits.
     """
 
+    algorithm: Literal["tvl1", "raft-small", "raft-large"] = "tvl1"
     tau: float = 0.25
     lambda_: float = 0.15
     theta: float = 0.3
@@ -122,6 +126,13 @@ class TVL1:
     outer_iterations: int = 10
     median: int = 5
     bound: float = 20.0
+
+
+FLOW_PRESETS: Mapping[str, Flow] = {
+    "accurate": Flow(),
+    "fast": Flow(scale_step=0.5, warps=3, inner_iterations=10, outer_iterations=3, median=3),
+}
+"""OpenCV's settings, and a trade-off measured in benchmarks/README.md."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,9 @@ class Training:
         first_layer: How flow networks begin where ImageNet's weights are for red, green and blue: `mean`
             gives each channel the mean of their filters, `new` random ones. See `networks.inflation`.
         batchnorm_momentum: Share of each new batch in BatchNorm's running statistics.
+        flow: Where optical flow comes from: `stored`, computed once and kept on disk; `computed` anew of each
+            clip, on the device that trains; or a folder of images as others distribute it, see
+            `video.flow.image_folders`.
         precision: A Lightning precision, or `auto`: bf16 where the device has bf16 matrix units.
         workers: Data-loading processes, or -1 to choose by the number of cores.
     """
@@ -170,6 +184,7 @@ class Training:
     dropout: float = 0.5
     first_layer: Literal["mean", "new"] = "mean"
     batchnorm_momentum: float = 0.1
+    flow: str = "stored"
     precision: str = "auto"
     workers: int = -1
 
@@ -191,7 +206,7 @@ class Recipe:
     """
 
     clips: Clips = field(default_factory=Clips)
-    flow: TVL1 = field(default_factory=TVL1)
+    flow: Flow = field(default_factory=Flow)
     training: Training = field(default_factory=Training)
 
 

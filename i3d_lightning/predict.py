@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from i3d_lightning import architectures
-from i3d_lightning.datasets.clips import Frames, RGBFrames, WholeVideos
+from i3d_lightning.datasets.clips import Frames, RGBFrames, Seen, WholeVideos
 from i3d_lightning.datasets.videos import Video
-from i3d_lightning.plan import TVL1, Clips, InputError, Training
+from i3d_lightning.plan import Clips, Flow, InputError, Training
 from i3d_lightning.streams import channels_last, prepare
-from i3d_lightning.video import decoding
-from i3d_lightning.video.flow import compute_flow, grey
-from i3d_lightning.video.transforms import quantise_flow
+from i3d_lightning.video.flow import FlowFromFrames, FlowToCome, compute_all
 from i3d_lightning.weights import apply_weights, load_weights
-
-
-@dataclass(frozen=True)
-class FlowFrames:
-    """Flow fields of videos, computed as they are read and kept nowhere."""
-
-    settings: TVL1
-    fps: float
-    short_side: int
-    is_flow = True
-
-    def length(self, path: Path) -> int:
-        return decoding.length(path, fps=self.fps) - 1
-
-    def read(self, path: Path, start: int, frames: int) -> Tensor:
-        fields = min(frames, self.length(path))
-        if not fields:
-            raise InputError(f"{path} has a single frame and therefore no flow.")
-        rgb = decoding.read_clip(path, start, fields + 1, fps=self.fps, short_side=self.short_side)
-        flow = quantise_flow(compute_flow(grey(rgb), self.settings), self.settings.bound)
-        return flow[:, torch.arange(frames) % fields]
 
 
 class Predictor:
@@ -61,8 +38,8 @@ class Predictor:
         if weights.stream != "flow":
             self.sources.append(RGBFrames(self.clips.fps, self.clips.short_side, self.clips.snapshot))
         if weights.stream != "rgb":
-            flow = weights.flow or TVL1()
-            self.sources.append(FlowFrames(flow, self.clips.fps, self.clips.short_side))
+            self.sources.append(FlowFromFrames(self.clips.fps, self.clips.short_side))
+        self.flow = weights.flow or Flow()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         build = architectures.spec(weights.architecture).network
         network = build(classes, weights.stream, Training(), self.clips)
@@ -79,7 +56,13 @@ class Predictor:
         if item["error"]:
             raise InputError(item["error"])
         with torch.inference_mode():
-            clips = [prepare(clip[None].to(self.device)) for clip in item["clips"]]
+            clips = [prepare(self._on_device(clip)) for clip in item["clips"]]
             probabilities = self.network.over_steps(self.network(*clips)).softmax(dim=1)[0]
         best = probabilities.topk(min(top, len(probabilities)))
         return [(self.labels[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+
+    def _on_device(self, clip: Seen) -> Tensor:
+        """As a batch of one; flow is computed now."""
+        if isinstance(clip, FlowToCome):
+            return compute_all([replace(clip, frames=clip.frames.to(self.device))], self.flow)
+        return clip[None].to(self.device)

@@ -11,7 +11,7 @@ from i3d_lightning.datasets.lists import DatasetSplit, Video
 from i3d_lightning.datasets.preview import contact_sheet
 from i3d_lightning.plan import InputError, Recipe
 from i3d_lightning.video.decoding import read_clip
-from i3d_lightning.video.flow import compute_flow, grey
+from i3d_lightning.video.flow import estimate_flow
 
 COLUMNS = 7
 """Frames shown of each clip."""
@@ -33,9 +33,9 @@ def draw_preview(data: DatasetSplit, recipe: Recipe, output: Path, classes: int 
     for video in _one_per_class(data, classes):
         clip = read_clip(video.path, 0, clips.train_frames + 1, fps=clips.fps, short_side=clips.short_side)
         shown = np.linspace(0, clips.train_frames - 1, COLUMNS).round().astype(int).tolist()
-        fields = [compute_flow(grey(clip[:, t : t + 2]), recipe.flow) for t in shown]  # only what is seen
+        seen = torch.stack([clip[:, t : t + 2] for t in shown])  # no flow but of these
         rows.append((data.classes[video.label], clip[:, shown].permute(1, 2, 3, 0).numpy()))
-        flows.append(torch.cat(fields).permute(0, 2, 3, 1).numpy())
+        flows.append(estimate_flow(seen, recipe.flow)[:, 0].permute(0, 2, 3, 1).numpy())
     contact_sheet(rows, output, flows, columns=COLUMNS)
 
 

@@ -136,7 +136,7 @@ def feature_key(job: Job) -> str:
     preprocessing = (
         clips.fps, clips.short_side, clips.crop, clips.train_frames, clips.test_frames, clips.snapshot
     )  # fmt: skip
-    flow = job.recipe.flow if stream != "rgb" else None
+    flow = (job.recipe.flow, job.recipe.training.flow) if stream != "rgb" else None
     numbers = str(precision(job.recipe.training.precision))
     # What image weights do not cover is new, and follows from the seed.
     new = (job.recipe.training.first_layer, job.experiment.seed) if _bootstraps(job) else None
@@ -226,7 +226,7 @@ def _train_and_test(job: Job, network: VideoNetwork) -> Outcome:
 def _predict(
     trainer: L.Trainer, stream: VideoStream, data: VideoDataModule, videos: Sequence[Video], classes: int
 ) -> tuple[Predictions, dict[str, str]]:
-    trainer.test(stream, dataloaders=data.feature_dataloader(videos), verbose=False)
+    trainer.test(stream, datamodule=data.whole(videos), verbose=False)
     logits = {videos[index].id: row for index, row in stream.predictions.items()}
     lost = {videos[index].id: why for index, why in stream.unreadable.items()}
     return _predictions(videos, logits, classes), lost

@@ -111,7 +111,7 @@ def run(
         return done
     _announce(experiment, data, start, folder)
     began = time.perf_counter()
-    if experiment.stream != "rgb":
+    if experiment.stream != "rgb" and recipe.training.flow == "stored":
         _compute_flow(data, recipe, space)
     if _is_main():
         _describe(folder, experiment, recipe, start, data, root, fingerprint)
@@ -216,9 +216,9 @@ def _fingerprint(
     training = settings["training"]
     del training["workers"]
     if experiment.protocol == "fixed":
-        settings["training"] = {"precision": training["precision"]}
+        settings["training"] = {name: training[name] for name in ("precision", "flow")}
     if experiment.stream == "rgb":
-        del settings["flow"]
+        del settings["flow"], settings["training"]["flow"]
     videos = [[(v.id, v.label, v.path.stat().st_size) for v in part] for part in (data.train, data.test)]
     return {
         **settings,

@@ -11,9 +11,14 @@ import jaxtyping
 import numpy as np
 import pytest
 
-jaxtyping.install_import_hook(
-    ["i3d_lightning.networks", "i3d_lightning.video", "i3d_lightning.softmax"], "beartype.beartype"
-)
+PACKAGE = Path(__file__).parents[1] / "i3d_lightning"
+SHAPED = [
+    "i3d_lightning." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+    for folder in ("networks", "video")
+    for file in (PACKAGE / folder).rglob("*.py")
+    if file.parts[-2:] not in (("solvers", "cpu.py"), ("solvers", "cuda.py"))  # compilers want bare functions
+]
+jaxtyping.install_import_hook([*SHAPED, "i3d_lightning.softmax"], "beartype.beartype")
 
 os.environ["WANDB_MODE"] = "disabled"  # tests of tracking say otherwise
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="i3d-tests-")  # not the user's

@@ -148,3 +148,54 @@ def test_every_grid_under_experiments_lists_its_cells(path, tmp_path, capsys):
     assert lines
     assert all(line.startswith("to run") for line in lines)
     assert path.read_text().startswith("# ")
+
+
+def test_flow_is_computed_ahead_part_by_part(tiny_ucf, tmp_path, capsys):
+    few = tmp_path / "videos"
+    few.mkdir()
+    for number, video in enumerate(sorted(tiny_ucf.rglob("*.avi"))[:3]):
+        (few / f"{number}.avi").write_bytes(video.read_bytes())
+    settings = ["--short_side=32", "--preset=fast"]
+    main(["flow", str(few), str(tmp_path / "flow"), "--part=2/2", *settings])
+    assert "1 of 1 videos have their flow in" in capsys.readouterr().out
+    (few / "bad.avi").write_bytes(b"no video")
+    with pytest.raises(SystemExit) as stop:
+        main(["flow", str(few), str(tmp_path / "flow"), *settings])
+    assert stop.value.code == 1
+    assert "3 of 4 videos have their flow" in capsys.readouterr().out
+    assert len(list((tmp_path / "flow").rglob("*.flow"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["flow", "nowhere"], "There is no video below nowhere: check the path."),
+        (["flow", ".", "--preset=fats"], "Unknown preset 'fats': did you mean 'fast'?"),
+        (["flow", ".", "--part=3/2"], "part is '3/2', but must be such as 2/8"),
+    ],
+)
+def test_flow_of_nothing(argv, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("one.avi").touch()
+    assert refused(capsys, *argv).startswith(f"error: {sentence}")
+
+
+def test_two_runs_are_compared_on_the_same_videos(tiny_ucf, tmp_path, capsys):
+    runs = f"--runs={tmp_path / 'runs'}"
+    for seed in (0, 1):
+        main([
+            "experiment", "--protocol=origin", "--dataset=ucf101", "--stream=rgb", f"--root={tiny_ucf}",
+            f"--seed={seed}", f"--cache={tmp_path}", runs, *recipe_flags(),
+        ])  # fmt: skip
+    names = [f"ucf101-1/i3d-rgb/none/origin/seed{seed}" for seed in (0, 1)]
+    capsys.readouterr()
+    picture = tmp_path / "confusion.png"
+    main(["compare", *names, runs, f"--confusion={picture}"])
+    shown = capsys.readouterr().out
+    assert "on 8 videos:" in shown
+    assert "exact McNemar p = " in shown
+    assert "Green" in shown
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    main(["compare", *names, runs, "--json"])
+    assert json.loads(capsys.readouterr().out)["videos"] == 8
+    assert "did you mean" in refused(capsys, "compare", names[0], names[1] + "0", runs)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, recipe_flags
+from tiny import TINY, centre_crop, recipe_flags
 
 from i3d_lightning import plan, runner
 from i3d_lightning.plan import Experiment, InputError
@@ -93,7 +93,6 @@ def test_the_stored_weights_give_the_stored_predictions(fixed_run, tiny_ucf):
     from i3d_lightning.plan import Clips, Training
     from i3d_lightning.streams import prepare
     from i3d_lightning.video.decoding import read_video
-    from i3d_lightning.video.transforms import centre_crop
     from i3d_lightning.weights import apply_weights
 
     network = architectures.spec("i3d").network(3, "rgb", Training(), Clips()).eval()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+from torch import Tensor
+
+from i3d_lightning.video import transforms
+
 TINY = {
     "clips": {"short_side": 32, "crop": 32, "train_frames": 9, "test_frames": 12, "flip": False},
     "flow": {"scales": 1, "warps": 1, "inner_iterations": 3, "outer_iterations": 1, "bound": 4.0},
@@ -37,3 +41,8 @@ def recipe_flags() -> list[str]:
         for part, settings in TINY.items()
         for key, value in settings.items()
     ]
+
+
+def centre_crop(clip: Tensor, size: int) -> Tensor:
+    """The square in the middle of every frame."""
+    return transforms.crop(clip, *transforms.centre_place(clip.shape, size), size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -16,24 +16,27 @@ from torch.utils.data import Dataset
 from i3d_lightning.datasets.videos import Video
 from i3d_lightning.plan import Clips, InputError
 from i3d_lightning.video import decoding, sampling, transforms
+from i3d_lightning.video.flow import FlowToCome
 
 _ATTEMPTS = 16
 """Videos tried before training gives up: so many in a row mean a wrong folder, not a bad file."""
 
 Item = dict[str, Any]
+Seen = Tensor | FlowToCome
 
 
 class Frames(Protocol):
     """What a network sees of a video, frames or flow fields, addressed alike.
 
-    `read` gives what lies within as many frames of video as asked for, uint8 `c t h w`.
+    `read` gives what lies within as many frames of video as asked for, uint8 `c t h w`, or what that
+    will be computed from.
     """
 
     is_flow: bool
 
     def length(self, path: Path) -> int: ...
 
-    def read(self, path: Path, start: int, frames: int) -> Tensor: ...
+    def read(self, path: Path, start: int, frames: int) -> Seen: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def _length(sources: Sequence[Frames], path: Path) -> int:
     return min(source.length(path) for source in sources)
 
 
-def _read(sources: Sequence[Frames], path: Path, start: int, frames: int) -> list[Tensor]:
+def _read(sources: Sequence[Frames], path: Path, start: int, frames: int) -> list[Seen]:
     return [source.read(path, start, frames) for source in sources]
 
 
@@ -103,24 +106,38 @@ class TrainingClips(Dataset[Item]):
         while True:
             yield int(torch.randint(len(self.videos), (), generator=replacements))
 
-    def _clips(self, video: Video, draw: int) -> tuple[Tensor, ...]:
+    def _clips(self, video: Video, draw: int) -> tuple[Seen, ...]:
         generator = sampling.draw_generator(self.seed, draw, video.id)
         length = _length(self.sources, video.path)
         start = sampling.random_start(length, self.clips.train_frames, generator)
         seen = _read(self.sources, video.path, start, self.clips.train_frames)
-        seen = transforms.random_crop(seen, self.clips.crop, generator)
-        mirrored = self.clips.flip and torch.rand((), generator=generator) < 0.5
+        place = transforms.random_place(seen[0].shape, self.clips.crop, generator)
+        mirrored = self.clips.flip and bool(torch.rand((), generator=generator) < 0.5)
         return tuple(
-            self._augment(clip, source.is_flow, bool(mirrored), generator).contiguous()
+            self._jitter(
+                _cut(clip, *place, self.clips.crop, source.is_flow, mirrored), source.is_flow, generator
+            )
             for source, clip in zip(self.sources, seen, strict=True)
         )
 
-    def _augment(self, clip: Tensor, is_flow: bool, mirrored: bool, generator: torch.Generator) -> Tensor:
-        if mirrored:
-            clip = transforms.flip_flow(clip) if is_flow else transforms.flip(clip)
-        if self.clips.photometric_jitter and not is_flow:
-            clip = transforms.photometric_jitter(clip, self.clips.photometric_jitter, generator)
-        return clip
+    def _jitter(self, clip: Seen, is_flow: bool, generator: torch.Generator) -> Seen:
+        if isinstance(clip, FlowToCome) or is_flow or not self.clips.photometric_jitter:
+            return clip
+        return transforms.photometric_jitter(clip, self.clips.photometric_jitter, generator).contiguous()
+
+
+def _cut(clip: Seen, top: int, left: int, size: int, is_flow: bool, mirrored: bool) -> Seen:
+    """A square of a clip, mirrored or not; of flow to come, once it is there."""
+    if isinstance(clip, FlowToCome):
+        return replace(clip, place=(top, left, size), mirrored=mirrored)
+    clip = transforms.crop(clip, top, left, size)
+    if mirrored:
+        clip = transforms.flip_flow(clip) if is_flow else transforms.flip(clip)
+    return clip.contiguous()
+
+
+def _cut_centre(clip: Seen, size: int) -> Seen:
+    return _cut(clip, *transforms.centre_place(clip.shape, size), size, False, False)
 
 
 @lru_cache(maxsize=2)
@@ -144,10 +161,10 @@ class CentreClips(Dataset[Item]):
             self.videos, ((index + step) % len(self) for step in range(len(self))), self._clips
         )
 
-    def _clips(self, video: Video) -> tuple[Tensor, ...]:
+    def _clips(self, video: Video) -> tuple[Seen, ...]:
         start = sampling.centre_start(_length(self.sources, video.path), self.clips.train_frames)
         seen = _read(self.sources, video.path, start, self.clips.train_frames)
-        return tuple(transforms.centre_crop(clip, self.clips.crop).contiguous() for clip in seen)
+        return tuple(_cut_centre(clip, self.clips.crop) for clip in seen)
 
 
 @dataclass(frozen=True)
@@ -172,18 +189,18 @@ class WholeVideos(Dataset[Item]):
         except InputError as error:
             return {"clips": None, "label": video.label, "index": index, "error": str(error)}
 
-    def _clips(self, video: Video) -> tuple[Tensor, ...]:
+    def _clips(self, video: Video) -> tuple[Seen, ...]:
         length = _length(self.sources, video.path)
         frames = min(length, self.clips.test_frames)
         frames = max(
             frames - frames % self.clips.snapshot, min(self.clips.train_frames, self.clips.test_frames)
         )
         seen = _read(self.sources, video.path, sampling.centre_start(length, frames), frames)
-        return tuple(transforms.centre_crop(clip, self.clips.crop).contiguous() for clip in seen)
+        return tuple(_cut_centre(clip, self.clips.crop) for clip in seen)
 
 
 def _first_readable(
-    videos: Sequence[Video], candidates: Iterator[int], read: Callable[[Video], tuple[Tensor, ...]]
+    videos: Sequence[Video], candidates: Iterator[int], read: Callable[[Video], tuple[Seen, ...]]
 ) -> Item:
     """The clips of the first candidate that can be read, and why those before it could not be."""
     unreadable: dict[str, str] = {}
@@ -199,13 +216,13 @@ def _first_readable(
 def collate(items: Sequence[Item]) -> Item:
     """Readable items as a batch.
 
-    That is `clips` (uint8 `b c t h w` for each thing the network sees), `label` and `index` (b), and
-    `unreadable`.
+    That is `clips` (uint8 `b c t h w` for each thing the network sees, or a list of flow to come), `label`
+    and `index` (b), and `unreadable`.
     """
     if any(item["clips"] is None for item in items):
         clips = None
     else:
-        clips = tuple(torch.stack(same) for same in zip(*(item["clips"] for item in items), strict=True))
+        clips = tuple(_together(same) for same in zip(*(item["clips"] for item in items), strict=True))
     return {
         "clips": clips,
         "label": torch.tensor([item["label"] for item in items]),
@@ -214,11 +231,16 @@ def collate(items: Sequence[Item]) -> Item:
     }
 
 
+def _together(clips: Sequence[Seen]) -> Tensor | list[Seen]:
+    """Stacked, but for flow to come, whose frames may differ in size."""
+    return list(clips) if isinstance(clips[0], FlowToCome) else torch.stack(list(clips))  # type: ignore[arg-type]
+
+
 def collate_whole(items: Sequence[Item]) -> Item:
     """One whole video as a batch of 1: `clips` or None, `label`, `index`, `error`."""
     (item,) = items
     return {
-        "clips": None if item["clips"] is None else tuple(clip[None] for clip in item["clips"]),
+        "clips": None if item["clips"] is None else tuple(_together([clip]) for clip in item["clips"]),
         "label": torch.tensor([item["label"]]),
         "index": torch.tensor([item["index"]]),
         "error": item["error"],

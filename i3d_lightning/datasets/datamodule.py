@@ -26,7 +26,7 @@ from i3d_lightning.datasets.folds import hold_out
 from i3d_lightning.datasets.videos import DatasetSplit, Video
 from i3d_lightning.plan import InputError, Recipe, Stream, is_imagenet
 from i3d_lightning.video.cores import available_cores
-from i3d_lightning.video.flow import FlowStore
+from i3d_lightning.video.flow import FlowFromFrames, FlowImages, FlowStore, compute_all
 from i3d_lightning.video.images import ImageFrames
 
 log = logging.getLogger(__name__)
@@ -64,10 +64,12 @@ class VideoDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.split, self.clips, self.training, self.seed = split, recipe.clips, recipe.training, seed
+        self.flow_settings = recipe.flow
         self.sources = _sources(split.name, stream, recipe, flow_root)
         self.train_videos, self.validation_videos = hold_out(
             split.train, recipe.training.validation_fraction, seed
         )
+        self.whole_videos: Sequence[Video] = split.test
         self.unreadable: dict[str, str] = {}
 
     def micro_batch(self, world_size: int = 1) -> int:
@@ -105,16 +107,21 @@ class VideoDataModule(L.LightningDataModule):
         clips = CentreClips(self.validation_videos, self.sources, self.clips)
         return self._loader(clips, self.micro_batch(_place()[1]), _shared(clips), collate)
 
-    def test_dataloader(self) -> DataLoader[Any]:
-        return self.feature_dataloader(self.split.test)
+    def whole(self, videos: Sequence[Video]) -> VideoDataModule:
+        """Itself, for a test or prediction of these videos, each whole and a batch of its own."""
+        self.whole_videos = videos
+        return self
 
-    def feature_dataloader(self, videos: Sequence[Video]) -> DataLoader[Any]:
-        """Whole videos, one a batch, as in a test; the index points into `videos`."""
-        clips = WholeVideos(videos, self.sources, self.clips)
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Indices point into the videos that `whole` was given, or else the split's test videos."""
+        clips = WholeVideos(self.whole_videos, self.sources, self.clips)
         return self._loader(clips, 1, _shared(clips), collate_whole)
 
+    def predict_dataloader(self) -> DataLoader[Any]:
+        return self.test_dataloader()
+
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Warns once of every video that could not be read.
+        """Warns once of every video that could not be read in training.
 
         Raises:
             InputError: Video after video could not be read.
@@ -126,6 +133,15 @@ class VideoDataModule(L.LightningDataModule):
                 self.unreadable[id_] = why
         if unreadable and batch["clips"] is None:
             raise InputError(f"Too many videos in a row could not be read, the last one because: {why}")
+        return batch
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Computes the flow that is still to come, on the device that the batch is now on."""
+        if batch["clips"] is not None:
+            batch["clips"] = tuple(
+                compute_all(clips, self.flow_settings) if isinstance(clips, list) else clips
+                for clips in batch["clips"]
+            )
         return batch
 
     def _loader(
@@ -151,10 +167,23 @@ def _sources(dataset: str, stream: Stream, recipe: Recipe, flow_root: Path | Non
     if stream != "flow":
         sources.append(RGBFrames(clips.fps, clips.short_side, clips.snapshot))
     if stream != "rgb":
-        if flow_root is None:
-            raise ValueError(f"the {stream} stream needs flow_root")
-        sources.append(FlowStore(flow_root, recipe.flow, clips.fps, clips.short_side))
+        sources.append(_flow_source(recipe, flow_root))
     return sources
+
+
+def _flow_source(recipe: Recipe, flow_root: Path | None) -> Frames:
+    clips, flow = recipe.clips, recipe.training.flow
+    if flow == "computed":
+        return FlowFromFrames(clips.fps, clips.short_side)
+    if flow != "stored":
+        if not Path(flow).is_dir():
+            raise InputError(
+                f"training.flow is {flow}, but must be stored, computed, or a folder of flow images."
+            )
+        return FlowImages(Path(flow), clips.short_side)
+    if flow_root is None:
+        raise ValueError("stored flow needs flow_root")
+    return FlowStore(flow_root, recipe.flow, clips.fps, clips.short_side)
 
 
 class Draws(DistributedSampler[int]):

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from i3d_lightning.plan import InputError
 
+# A pool of OpenCV's threads that was started before a fork hangs in the child, as data-loading workers are.
+cv2.setNumThreads(0)
+
 
 @dataclass(frozen=True)
 class ImageFrames:

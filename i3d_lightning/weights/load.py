@@ -50,7 +50,7 @@ class Weights:
     pretraining: plan.Pretraining | None = None
     labels: tuple[str, ...] | None = None
     clips: plan.Clips | None = None
-    flow: plan.TVL1 | None = None
+    flow: plan.Flow | None = None
     provenance: str | None = None
 
 

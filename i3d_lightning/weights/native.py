@@ -32,7 +32,7 @@ def save_weights(
     pretraining: plan.Pretraining | None,
     labels: Sequence[str] | None,
     clips: plan.Clips | None,
-    flow: plan.TVL1 | None = None,
+    flow: plan.Flow | None = None,
     provenance: str = "",
 ) -> None:
     """Write a network's parameters and buffers, and what they are; whole or not at all.
@@ -92,6 +92,6 @@ def _described(metadata: Mapping[str, Any]) -> dict[str, Any]:
         "pretraining": metadata["pretraining"],
         "labels": None if labels is None else tuple(labels),
         "clips": None if clips is None else plan.Clips(**clips),
-        "flow": None if flow is None else plan.TVL1(**flow),
+        "flow": None if flow is None else plan.Flow(**flow),
         "provenance": metadata["provenance"],
     }

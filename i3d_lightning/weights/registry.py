@@ -74,7 +74,7 @@ class Entry:
     licence: str
     classes: int = KINETICS400
     clips: plan.Clips = field(default_factory=plan.Clips)
-    flow: plan.TVL1 | None = None
+    flow: plan.Flow | None = None
     input_range: tuple[float, float] = (-1.0, 1.0)
     citation: str = "https://arxiv.org/abs/1705.07750"
 
@@ -127,7 +127,7 @@ ENTRIES = (
         location=f"{PYTORCH_I3D}/flow_imagenet.pt",
         sha256=None,
         licence="Apache-2.0",
-        flow=plan.TVL1(),
+        flow=plan.Flow(),
     ),
     Entry(
         "inception-v1-imagenet",

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
+from tiny import centre_crop
 
 from i3d_lightning.datasets.clips import CentreClips, RGBFrames, TrainingClips, WholeVideos
 from i3d_lightning.datasets.lists import read_dataset
 from i3d_lightning.plan import Clips
-from i3d_lightning.video import transforms
 from i3d_lightning.video.decoding import read_clip, read_video
 
 CLIPS = Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=10, flip=True)
@@ -117,7 +117,7 @@ def test_nothing_readable(bad):
 
 def test_validation_is_the_clip_in_the_middle(videos, bad):
     clips = CentreClips([*videos, bad], [FRAMES], CLIPS)
-    expected = transforms.centre_crop(read_clip(videos[2].path, 1, 9, fps=25.0, short_side=32), 24)
+    expected = centre_crop(read_clip(videos[2].path, 1, 9, fps=25.0, short_side=32), 24)
     assert torch.equal(clips[2]["clips"][0], expected)
     last = clips[len(videos)]
     assert last["index"] == 0
@@ -132,7 +132,7 @@ def test_validation_is_the_clip_in_the_middle(videos, bad):
 def test_whole_videos(videos, test_frames, train_frames, frames):
     clips = dataclasses.replace(CLIPS, test_frames=test_frames, train_frames=train_frames)
     item = WholeVideos(videos, [FRAMES], clips)[3]
-    video = transforms.centre_crop(read_video(videos[3].path, fps=25.0, short_side=32, most=99), 24)
+    video = centre_crop(read_video(videos[3].path, fps=25.0, short_side=32, most=99), 24)
     assert torch.equal(item["clips"][0], video[:, frames])
     assert (item["index"], item["label"], item["error"]) == (3, videos[3].label, None)
 
@@ -147,7 +147,7 @@ def test_a_snapshot_gives_its_middle_frame(videos):
     frames = RGBFrames(25.0, 32, snapshot=3)
     clips = dataclasses.replace(CLIPS, crop=32, train_frames=6, test_frames=99, snapshot=3)
     (seen,) = WholeVideos(videos, [frames], clips)[0]["clips"]
-    video = transforms.centre_crop(read_video(videos[0].path, fps=25.0, short_side=32, most=99), 32)
+    video = centre_crop(read_video(videos[0].path, fps=25.0, short_side=32, most=99), 32)
     assert torch.equal(seen, video[:, [1, 4, 7, 10]])  # of 12 frames
     assert training(videos, clips)[0]["clips"][0].shape == (3, 6, 32, 32)
     assert TrainingClips(videos, [frames], clips, 0)[0]["clips"][0].shape == (3, 2, 32, 32)

@@ -9,12 +9,12 @@ import torch
 
 from i3d_lightning.datasets.datamodule import Draws, VideoDataModule
 from i3d_lightning.datasets.lists import read_dataset
-from i3d_lightning.plan import TVL1, Clips, InputError, Recipe, Training
-from i3d_lightning.video.flow import FlowStore
+from i3d_lightning.plan import Clips, Flow, InputError, Recipe, Training
+from i3d_lightning.video.flow import FlowStore, FlowToCome, compute_all
 
 RECIPE = Recipe(
     clips=Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=99),
-    flow=TVL1(scales=1, warps=1, inner_iterations=2, outer_iterations=1, bound=4.0),
+    flow=Flow(scales=1, warps=1, inner_iterations=2, outer_iterations=1, bound=4.0),
     training=Training(
         steps=6, validate_every=2, validation_fraction=0.25, batch_size=4, device_batch=2, workers=0
     ),
@@ -170,7 +170,7 @@ def test_test_batches_are_whole_videos(data, split):
 
 
 def test_any_videos_are_read_like_test_videos(data, split):
-    for batch, video in zip(data.feature_dataloader(split.train[3:5]), split.train[3:5], strict=True):
+    for batch, video in zip(data.whole(split.train[3:5]).test_dataloader(), split.train[3:5], strict=True):
         assert batch["label"].item() == video.label
         assert batch["clips"][0].shape[2] == 12
 
@@ -216,6 +216,46 @@ def test_flow(split, tmp_path):
     batch = next(iter(data.train_dataloader()))
     assert batch["clips"][0].shape == (2, 2, 9, 24, 24)
     assert batch["clips"][0].float().std() > 1
+
+
+def on_device(data, batch):
+    return data.on_after_batch_transfer(batch, 0)["clips"]
+
+
+@pytest.mark.parametrize("stream", ["flow", "joint"])
+def test_flow_computed_of_each_batch_is_the_stored_flow(split, tmp_path, stream):
+    """Of the same clips, cropped and mirrored alike; and nothing is kept."""
+    flipped = dataclasses.replace(RECIPE, clips=dataclasses.replace(RECIPE.clips, flip=True))
+    computed = dataclasses.replace(flipped, training=dataclasses.replace(RECIPE.training, flow="computed"))
+    store = FlowStore(tmp_path / "flow", RECIPE.flow, RECIPE.clips.fps, RECIPE.clips.short_side)
+    store.compute([v.path for v in (*split.train, *split.test)], progress=False)
+    kept = VideoDataModule(split, stream, flipped, 0, flow_root=tmp_path / "flow")
+    anew = VideoDataModule(split, stream, computed, 0, flow_root=tmp_path / "none")
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        pairs = zip(getattr(kept, loader)(), getattr(anew, loader)(), strict=True)
+        for number, (one, other) in enumerate(pairs):
+            if number == 5:
+                break
+            for expected, found in zip(on_device(kept, one), on_device(anew, other), strict=True):
+                assert found.shape == expected.shape
+                different = (found.int() - expected.int()).abs()
+                assert different.max() <= 1  # where rounding falls otherwise
+                assert different.float().mean() < 0.001
+            assert expected.float().std() > 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_flow_of_videos_of_different_sizes_is_computed_in_one_batch():
+    waiting = [
+        FlowToCome(torch.randint(0, 256, (3, 4, height, 40), dtype=torch.uint8), 5, (2, 3, 20), mirrored)
+        for height, mirrored in ((32, False), (36, True), (32, True))
+    ]
+    clips = compute_all(waiting, RECIPE.flow)
+    assert clips.shape == (3, 2, 5, 20, 20)
+    for item, clip in zip(waiting, clips, strict=True):
+        (alone,) = compute_all([item], RECIPE.flow)
+        assert (alone.int() - clip.int()).abs().max() <= 1
+        assert torch.equal(clip[:, 3:], clip[:, :2])  # three fields, looped
 
 
 def test_on_the_real_ten_classes(assets):

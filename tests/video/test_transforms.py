@@ -15,10 +15,11 @@ def clip():
     return torch.stack([rows, columns, frames]).permute(0, 3, 1, 2).to(torch.uint8)
 
 
-def test_random_crop_is_one_place_for_the_clip(clip):
+def test_a_random_place_is_one_for_the_clip(clip):
     places = set()
     for draw in range(1000):
-        (cut,) = transforms.random_crop([clip], 28, draw_generator(0, draw, "v"))
+        place = transforms.random_place(clip.shape, 28, draw_generator(0, draw, "v"))
+        cut = transforms.crop(clip, *place, 28)
         assert cut.shape == (3, 5, 28, 28)
         top, left = cut[0, 0, 0, 0].item(), cut[1, 0, 0, 0].item()
         assert torch.equal(cut, clip[:, :, top : top + 28, left : left + 28])
@@ -27,16 +28,16 @@ def test_random_crop_is_one_place_for_the_clip(clip):
 
 
 def test_centre_crop(clip):
-    cut = transforms.centre_crop(clip, 20)
+    cut = transforms.crop(clip, *transforms.centre_place(clip.shape, 20), 20)
     assert torch.equal(cut, clip[:, :, 5:25, 10:30])
 
 
 @pytest.mark.parametrize(
-    "crop", [transforms.centre_crop, lambda c, s: transforms.random_crop([c], s, torch.Generator())]
+    "place", [transforms.centre_place, lambda c, s: transforms.random_place(c, s, torch.Generator())]
 )
-def test_a_crop_larger_than_the_frames(clip, crop):
+def test_a_crop_larger_than_the_frames(clip, place):
     with pytest.raises(InputError, match=r"crop of 31 px does not fit into frames of 40x30 px"):
-        crop(clip, 31)
+        place(clip.shape, 31)
 
 
 def test_flip_mirrors_every_frame(clip):

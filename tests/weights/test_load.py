@@ -133,7 +133,7 @@ def test_our_own_say_what_they_are(network, tmp_path):
 
 def test_flow_weights_keep_their_flow(tmp_path):
     network = I3D(2, channels=2, final_endpoint="Conv3d_1a_7x7")
-    settings = plan.TVL1(warps=2)
+    settings = plan.Flow(warps=2)
     save_weights(
         tmp_path / "flow",
         network.to(memory_format=torch.channels_last_3d),

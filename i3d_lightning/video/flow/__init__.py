@@ -1,7 +1,19 @@
-"""Optical flow: computed once per video and kept on disk."""
+"""Optical flow: TV-L1 as a tensor operation, kept on disk or computed for each batch."""
 
+from i3d_lightning.video.flow.estimate import estimate_flow
+from i3d_lightning.video.flow.image_folders import FlowImages
+from i3d_lightning.video.flow.on_device import FlowFromFrames, FlowToCome, compute_all
 from i3d_lightning.video.flow.store import FlowStore
 from i3d_lightning.video.flow.tvl1 import compute_flow
 from i3d_lightning.video.transforms import grey
 
-__all__ = ["FlowStore", "compute_flow", "grey"]
+__all__ = [
+    "FlowFromFrames",
+    "FlowImages",
+    "FlowStore",
+    "FlowToCome",
+    "compute_all",
+    "compute_flow",
+    "estimate_flow",
+    "grey",
+]

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from i3d_lightning.files import write_atomically
-from i3d_lightning.plan import TVL1, InputError, digest
+from i3d_lightning.plan import Flow, InputError, digest
 from i3d_lightning.video import decoding
 from i3d_lightning.video.content import content_sha256
 from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.flow import packed
-from i3d_lightning.video.flow.tvl1 import compute_flow
-from i3d_lightning.video.transforms import grey, quantise_flow
+from i3d_lightning.video.flow.estimate import estimate_flow
+from i3d_lightning.video.transforms import quantise_flow
 
 log = logging.getLogger(__name__)
 
-Estimator = Callable[[Tensor, TVL1], Tensor]
-"""Greyscale frames `t h w` (uint8) to displacements `t-1 2 h w` in pixels, as `tvl1.compute_flow`."""
+Estimator = Callable[[Tensor, Flow], Tensor]
+"""RGB frames `b 3 t h w` (uint8) to displacements `b t-1 2 h w` in pixels, as `estimate.estimate_flow`."""
+
+VERSION = 2
+"""Raised whenever other fields come out of the same settings: 1 was OpenCV's."""
+
+CPU = torch.device("cpu")
 
 _CHUNK = 64
 """Fields computed at a time, so that a long video need not fit into memory."""
@@ -48,11 +54,16 @@ class FlowStore:
     is_flow = True
 
     def __init__(
-        self, root: Path, settings: TVL1, fps: float, short_side: int, estimator: Estimator = compute_flow
+        self,
+        root: Path,
+        settings: Flow,
+        fps: float,
+        short_side: int,
+        estimator: Estimator = estimate_flow,
     ) -> None:
         self.settings, self.fps, self.short_side, self.estimator = settings, fps, short_side, estimator
         name = f"{estimator.__module__}.{estimator.__qualname__}"  # type: ignore[attr-defined]
-        self.folder = Path(root) / digest(name, settings, fps, short_side)[:16]
+        self.folder = Path(root) / digest(VERSION, name, settings, fps, short_side)[:16]
 
     def file(self, path: Path) -> Path:
         """Where a video's flow is kept."""
@@ -106,11 +117,11 @@ class FlowStore:
     def compute(self, paths: Sequence[Path], workers: int = -1, progress: bool = True) -> dict[Path, str]:
         """Computes and stores the flow that is missing, several videos at a time.
 
-        Threads do, since decoding and OpenCV run outside Python's lock.
+        Threads do, since decoding, PyTorch and the solver run outside Python's lock.
 
         Args:
             paths: Videos; those already done are skipped.
-            workers: Videos at a time, or -1 for one per core.
+            workers: Videos at a time, or -1 for one per core, or two per GPU where there are any.
             progress: Show a progress bar.
 
         Returns:
@@ -120,7 +131,9 @@ class FlowStore:
             InputError: The flow cannot be written.
         """
         paths = self.missing(paths)
-        workers = max(1, min(len(paths), available_cores() if workers < 0 else workers))
+        if workers < 0:
+            workers = 2 * torch.cuda.device_count() or available_cores()
+        workers = max(1, min(len(paths), workers))
         failures: dict[Path, str] = {}
         with _progress_bar(disable=not progress or not paths) as bar:
             task = bar.add_task("TV-L1 flow", total=len(paths), rate=0.0)
@@ -138,7 +151,8 @@ class FlowStore:
         """Each video with its number of fields or why it has none, as they are done."""
         threads = torch.get_num_threads()
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            jobs = {pool.submit(self._try, path): path for path in paths}
+            devices = cycle(_devices())
+            jobs = {pool.submit(self._try, path, next(devices)): path for path in paths}
             try:
                 for job in as_completed(jobs):
                     yield jobs[job], job.result()
@@ -146,25 +160,33 @@ class FlowStore:
                 pool.shutdown(cancel_futures=True)
                 torch.set_num_threads(threads)  # else threads that start later, and training, have one
 
-    def _try(self, path: Path) -> int | str:
+    def _try(self, path: Path, device: torch.device) -> int | str:
         try:
-            packed_fields = self._compute(path)
+            packed_fields = self._compute(path, device)
         except InputError as error:
             return str(error)
         self._write(path, packed_fields)
         return self.length(path)
 
-    def _compute(self, path: Path) -> bytes:
-        return packed.pack(self._chunks(path, self.length(path)))
+    def _compute(self, path: Path, device: torch.device = CPU) -> bytes:
+        return packed.pack(self._chunks(path, self.length(path), device))
 
-    def _chunks(self, path: Path, length: int) -> Iterator[UInt8[np.ndarray, "2 t h w"]]:
+    def _chunks(
+        self, path: Path, length: int, device: torch.device
+    ) -> Iterator[UInt8[np.ndarray, "2 t h w"]]:
         for start in range(0, length, _CHUNK):
             frames = min(_CHUNK, length - start) + 1
             rgb = decoding.read_clip(path, start, frames, fps=self.fps, short_side=self.short_side)
-            yield quantise_flow(self.estimator(grey(rgb), self.settings), self.settings.bound).numpy()
+            (flow,) = self.estimator(rgb.to(device)[None], self.settings)
+            yield quantise_flow(flow, self.settings.bound).cpu().numpy()
 
     def _write(self, path: Path, packed_fields: bytes) -> None:
         write_atomically(self.file(path), lambda file: file.write(packed_fields))
+
+
+def _devices() -> list[torch.device]:
+    """Every GPU, or else the CPU."""
+    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())] or [CPU]
 
 
 def _progress_bar(disable: bool) -> Progress:

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from i3d_lightning.plan import TVL1, InputError
+from i3d_lightning.plan import Flow, InputError
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.flow import FlowStore, compute_flow, store
 from i3d_lightning.video.transforms import quantise_flow
 
-SETTINGS = TVL1(scales=2, scale_step=0.5, warps=1, inner_iterations=5, outer_iterations=1, bound=4.0)
+SETTINGS = Flow(scales=2, scale_step=0.5, warps=1, inner_iterations=5, outer_iterations=1, bound=4.0)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_reads_what_was_computed(flow, video):
     assert flow.compute([video], workers=1, progress=False) == {}
     rgb = read_clip(video, 0, 11, fps=25.0, short_side=24)
     grey = (rgb.float() * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1, 1)).sum(0).round().to(torch.uint8)
-    expected = quantise_flow(compute_flow(grey, SETTINGS), 4.0)
+    expected = quantise_flow(compute_flow(grey[None], SETTINGS)[0], 4.0)
     assert flow.length(video) == 10
     assert torch.equal(flow.read(video, 0, 10), expected)
     assert torch.equal(flow.read(video, 7, 6), expected[:, [7, 8, 9, 0, 1, 2]])
@@ -72,7 +72,7 @@ def test_what_is_done_is_not_done_again(flow, make_video, monkeypatch):
     first, second = make_video("1.mkv", frames=4), make_video("2.mkv", frames=5)
     flow.compute([first], workers=1, progress=False)
     computed = []
-    monkeypatch.setattr(flow, "_compute", lambda path: computed.append(path) or b"")
+    monkeypatch.setattr(flow, "_compute", lambda path, device: computed.append(path) or b"")
     monkeypatch.setattr(flow, "_write", lambda *_: None)
     assert flow.missing([first, second]) == [second]
     flow.compute([first, second], workers=1, progress=False)
@@ -96,8 +96,8 @@ def test_the_key_holds_all_that_flow_depends_on(flow, video, change):
     assert FlowStore(flow.folder.parent, SETTINGS, 25.0, 24).file(video) == flow.file(video)
 
 
-def another_estimator(grey, settings):
-    return torch.ones(len(grey) - 1, 2, *grey.shape[1:])
+def another_estimator(rgb, settings):
+    return torch.ones(len(rgb), rgb.shape[2] - 1, 2, *rgb.shape[3:])
 
 
 def test_another_estimator_takes_its_place(flow, video):

@@ -126,7 +126,7 @@ def _usual(experiment: Experiment) -> list[Changes]:
         if plan.is_kinetics(dataset):
             return [KINETICS[experiment.stream]]
         return [IMAGENET] if plan.is_imagenet(dataset) else []
-    usual = [DEMO, DEMO_CLIPS[experiment.architecture]]
+    usual = [DEMO, DEMO_CLIPS.get(experiment.architecture, {})]
     if experiment.protocol == "full-ft":
         usual.append(DEMO_FULL_FT)
     if plan.is_kinetics(dataset):

@@ -49,6 +49,18 @@ def length(path: Path, *, fps: float) -> int:
     return read_timeline(path).length(fps)
 
 
+def pairs(path: Path, *, fps: float) -> int:
+    """Pairs of neighbouring frames of a video's timeline, of which each has a flow field.
+
+    Raises:
+        InputError: The video cannot be read or has a single frame.
+    """
+    count = length(path, fps=fps) - 1
+    if not count:
+        raise InputError(f"{path} has a single frame and therefore no flow: leave it out.")
+    return count
+
+
 def read_clip(
     path: Path, start: int, frames: int, *, fps: float, short_side: int, step: int = 1
 ) -> UInt8[Tensor, "c t h w"]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from i3d_lightning.plan import Flow, InputError
+from i3d_lightning.plan import Flow
 from i3d_lightning.video import decoding
 from i3d_lightning.video.flow.estimate import estimate_flow
 from i3d_lightning.video.transforms import crop, flip_flow, quantise_flow
@@ -57,10 +57,7 @@ class FlowFromFrames:
         Raises:
             InputError: The video cannot be read or has a single frame.
         """
-        fields = decoding.length(path, fps=self.fps) - 1
-        if not fields:
-            raise InputError(f"{path} has a single frame and therefore no flow: leave it out.")
-        return fields
+        return decoding.pairs(path, fps=self.fps)
 
     def read(self, path: Path, start: int, frames: int) -> FlowToCome:
         """The frames behind consecutive fields; of a video with fewer, all that there are."""

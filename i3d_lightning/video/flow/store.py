@@ -76,10 +76,7 @@ class FlowStore:
         Raises:
             InputError: The video cannot be read or has a single frame.
         """
-        fields = decoding.length(path, fps=self.fps) - 1
-        if not fields:
-            raise InputError(f"{path} has a single frame and therefore no flow: leave it out.")
-        return fields
+        return decoding.pairs(path, fps=self.fps)
 
     def read(self, path: Path, start: int, frames: int) -> UInt8[Tensor, "2 t h w"]:
         """Reads consecutive flow fields of a video, looped where it has fewer.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,18 +43,23 @@ def test_trains_tests_and_predicts(architecture, stream, tiny_ucf, tmp_path):
 @pytest.mark.parametrize(("architecture", "stream"), [(a, s) for a, s in CELLS if s != "flow"])
 def test_real_clips_at_128_px(architecture, stream, assets, tmp_path):
     """Twenty clips of UCF-101, two classes, at a short side of 128 px: trained on, tested and predicted."""
-    root = tmp_path / "videos"
-    for name in ("Basketball", "PushUps"):
-        for i, video in enumerate(sorted((assets / "ucf101").rglob(f"v_{name}_*.avi"))[:10]):
-            link = root / ("train" if i < 6 else "test") / name / video.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(video)
+    root = real_clips(assets, tmp_path / "videos", train=6, test=4)
     changes = real_changes(architecture)
     experiment = Experiment(architecture, stream, "none", "origin", "folder")
     done = run(experiment, Workspace(tmp_path / "runs", tmp_path / "cache"), root=root, changes=changes)
     assert done.metrics["videos"] == 8
     (best, _), *_ = Predictor(str(done.folder / WEIGHTS))(next((root / "test").rglob("*.avi")))
     assert best in ("Basketball", "PushUps")
+
+
+def real_clips(assets: Path, root: Path, train: int, test: int) -> Path:
+    """A folder data set of two classes of UCF-101, with so many videos of each to train and to test."""
+    for name in ("Basketball", "PushUps"):
+        for i, video in enumerate(sorted((assets / "ucf101").rglob(f"v_{name}_*.avi"))[: train + test]):
+            link = root / ("train" if i < train else "test") / name / video.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(video)
+    return root
 
 
 def real_changes(architecture: str) -> dict:
@@ -100,12 +107,7 @@ def test_the_demo_recipe_fits_every_architecture(architecture):
 @pytest.mark.slow
 def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
     """Ten clips of UCF-101 at a short side of 128 px, flow I3D: the same loss over the first 20 steps."""
-    root = tmp_path / "videos"
-    for name in ("Basketball", "PushUps"):
-        for i, video in enumerate(sorted((assets / "ucf101").rglob(f"v_{name}_*.avi"))[:6]):
-            link = root / ("train" if i < 5 else "test") / name / video.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(video)
+    root = real_clips(assets, tmp_path / "videos", train=5, test=1)
     curves = {}
     for source in ("stored", "computed"):
         training = {

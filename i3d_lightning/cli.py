@@ -117,7 +117,7 @@ def pretrain(
     """
     from i3d_lightning.runner import Workspace
 
-    if not (plan.is_pretraining_set(dataset)):
+    if not plan.is_pretraining_set(dataset):
         raise InputError(
             f"Pretraining is on kinetics or imagenet, or demo-kinetics or demo-imagenet, not on '{dataset}': "
             "use i3d experiment."
@@ -353,6 +353,7 @@ def compare(
     for wanted in (one, other):
         plan.check_known("run", wanted, known)
     before, after = known[one].predictions, known[other].predictions
+    classes = next(run.classes for run in complete if run.experiment == known[other].experiment)
     difference = statistics.compare(before, after)
     if json:
         _print_json([{"one": one, "other": other, **plan.plain(difference)}])
@@ -360,8 +361,6 @@ def compare(
         width = max(len(one), len(other))
         print(f"{one:<{width}}  {before.accuracy():5.1f} %\n{other:<{width}}  {after.accuracy():5.1f} %")
         print(difference)
-    classes = next(run.classes for run in complete if run.experiment == known[other].experiment)
-    if not json:
         changes = statistics.class_changes(before, after, classes).round(1)
         print(f"\nTop-1 of each class, in percent:\n{changes.to_string()}")
     if confusion is not None:

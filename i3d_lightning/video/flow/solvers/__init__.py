@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -20,7 +19,7 @@ from i3d_lightning.plan import Flow, check_known
 Solver = Callable[[Tensor, Tensor, Tensor, Flow], None]
 """Takes `problem` (n 3 h w), `flow` (n 2 h w: x, y) and `dual` (n 4 h w: of x by x, y; of y by x, y)."""
 
-SolverName = Literal["auto", "reference", "cpu", "cuda"]
+NAMES = ("auto", "reference", "cpu", "cuda")
 
 
 def choose(name: str, device: torch.device) -> Solver:
@@ -29,7 +28,7 @@ def choose(name: str, device: torch.device) -> Solver:
     Raises:
         InputError: There is no such solver.
     """
-    check_known("solver", name, get_args(SolverName))
+    check_known("solver", name, NAMES)
     if name == "auto":
         has_triton = importlib.util.find_spec("triton") is not None
         name = {"cpu": "cpu", "cuda": "cuda" if has_triton else "reference"}.get(device.type, "reference")

@@ -51,6 +51,13 @@ def solve(
 
 
 @triton.jit
+def _pixels(width, size, BLOCK: tl.constexpr):
+    """This program's pixels by number, whether they are of the image, and where."""
+    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    return pixel, pixel < size, pixel % width, pixel // width
+
+
+@triton.jit
 def _flow_kernel(
     problem, flow, dual, moved_before, moved, limit, most, theta, height, width,
     SMALLEST: tl.constexpr, BLOCK: tl.constexpr,
@@ -59,9 +66,7 @@ def _flow_kernel(
     pair = tl.program_id(1)
     if tl.load(moved_before + pair) > limit:
         size = height * width
-        pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-        inside = pixel < size
-        x, y = pixel % width, pixel // width
+        pixel, inside, x, y = _pixels(width, size, BLOCK)
         problem += pair.to(tl.int64) * 3 * size + pixel
         flow += pair.to(tl.int64) * 2 * size + pixel
         dual += pair.to(tl.int64) * 4 * size + pixel
@@ -92,9 +97,7 @@ def _dual_kernel(
     pair = tl.program_id(1)
     if tl.load(moved_before + pair) > limit:
         size = height * width
-        pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-        inside = pixel < size
-        x, y = pixel % width, pixel // width
+        pixel, inside, x, y = _pixels(width, size, BLOCK)
         right, below = inside & (x < width - 1), inside & (y < height - 1)
         for component in tl.static_range(2):
             u_at = flow + (pair.to(tl.int64) * 2 + component) * size + pixel

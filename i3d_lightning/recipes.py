@@ -60,7 +60,7 @@ IMAGENET: Changes = {
 # The demo sets run small: 16 frames of 48 px, minutes instead of days on two CPU cores. They are not
 # mirrored, since some classes differ by direction alone, and their runs are too short to watch a plateau.
 DEMO: Changes = {
-    "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "flip": False},
+    "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "test_frames": 20, "flip": False},
     "flow": {
         "scales": 3,
         "scale_step": 0.5,
@@ -85,7 +85,7 @@ DEMO: Changes = {
 # Gently, as is usual: at the rate of a start from nothing, features are overwritten instead of adapted.
 DEMO_FULL_FT: Changes = {"training": {"learning_rate": 1e-4}}
 DEMO_CLIPS: Mapping[Architecture, Changes] = {  # the demo videos have 20 to 23 frames
-    "convnet": {"clips": {"train_frames": 1}},
+    "convnet": {"clips": {"train_frames": 1, "test_frames": 1}},
     "convnet-lstm": {"clips": {"snapshot": 2}},
     "c3d": {"clips": {"short_side": 40, "crop": 32}},
     "two-stream": {"clips": {"train_frames": 10}},

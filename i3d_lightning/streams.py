@@ -127,12 +127,10 @@ class VideoStream(L.LightningModule):
         self.predictions, self.unreadable = {}, {}
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        if batch["clips"] is None:
-            self.unreadable[int(batch["index"])] = batch["error"]
-            return
-        predicted = self.network.over_steps(self(batch["clips"])).cpu()
-        for index, logits in zip(batch["index"].tolist(), predicted, strict=True):
-            self.predictions[index] = logits
+        self.unreadable |= batch["unreadable"]
+        for group in batch["groups"]:
+            predicted = self.network.over_steps(self(group["clips"])).cpu()
+            self.predictions |= zip(group["index"].tolist(), predicted, strict=True)
 
     def on_test_epoch_end(self) -> None:
         self.predictions = merged(self.predictions)
@@ -189,13 +187,12 @@ class FrozenStream(L.LightningModule):
         return super().train(False)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        if batch["clips"] is None:
-            self.unreadable[int(batch["index"])] = batch["error"]
-            return
-        steps = self.network.forward_features(*map(prepare, batch["clips"])).float()
-        features = self.network.over_steps(steps).cpu()
-        for index, feature in zip(batch["index"].tolist(), features, strict=True):
-            self.keep(index, feature)
+        self.unreadable |= batch["unreadable"]
+        for group in batch["groups"]:
+            steps = self.network.forward_features(*map(prepare, group["clips"])).float()
+            features = self.network.over_steps(steps).cpu()
+            for index, feature in zip(group["index"].tolist(), features, strict=True):
+                self.keep(index, feature)
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)

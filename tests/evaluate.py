@@ -59,7 +59,7 @@ def main(root: Path, folder: Path, processes: int) -> None:
 @torch.no_grad()
 def tell_apart(network: VideoNetwork, module: VideoDataModule) -> None:
     """Makes the logits of an untrained network differ from video to video."""
-    videos = [batch["clips"] for batch in module.test_dataloader()]
+    videos = [group["clips"] for batch in module.test_dataloader() for group in batch["groups"]]
     clips = [prepare(torch.cat(same)) for same in zip(*videos, strict=True)]
     for layer in network.modules():
         if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):

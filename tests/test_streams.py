@@ -6,17 +6,26 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from i3d_lightning.datasets.clips import collate_whole
 from i3d_lightning.networks.i3d import I3D
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Training
 from i3d_lightning.streams import FrozenStream, VideoStream, precision, prepare
 
 
-def batches(n: int, size: int = 2, classes: int = 3) -> DataLoader:
+def items(n: int, classes: int = 3) -> list[dict]:
     generator = torch.Generator().manual_seed(0)
     clips = torch.randint(0, 256, (n, 3, 9, 32, 32), dtype=torch.uint8, generator=generator)
-    items = [{"clips": (c,), "label": i % classes, "index": i} for i, c in enumerate(clips)]
-    return DataLoader(items, batch_size=size)  # type: ignore[arg-type]
+    return [{"clips": (c,), "label": i % classes, "index": i, "error": None} for i, c in enumerate(clips)]
+
+
+def batches(n: int, size: int = 2) -> DataLoader:
+    training = [{key: item[key] for key in ("clips", "label", "index")} for item in items(n)]
+    return DataLoader(training, batch_size=size)  # type: ignore[arg-type]
+
+
+def whole_videos(n: int, size: int = 2) -> DataLoader:
+    return DataLoader(items(n), batch_size=size, collate_fn=collate_whole)  # type: ignore[arg-type]
 
 
 def trainer(**more) -> L.Trainer:
@@ -38,7 +47,7 @@ def test_a_frozen_network_is_bit_identical_after_train_calls_and_a_pass():
     stream = FrozenStream(network, lambda index, feature: kept.update({index: feature}))
     stream.train()
     assert not any(m.training for m in stream.modules())
-    trainer().predict(stream, batches(4), return_predictions=False)
+    trainer().predict(stream, whole_videos(4), return_predictions=False)
     after = network.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(p.requires_grad for p in network.parameters())
@@ -50,9 +59,9 @@ def test_a_batch_and_its_videos_one_by_one_have_the_same_features():
     network = I3D(3).eval()
     kept = {}
     stream = FrozenStream(network, lambda index, feature: kept.update({index: feature}))
-    trainer().predict(stream, batches(2, size=2), return_predictions=False)
+    trainer().predict(stream, whole_videos(2, size=2), return_predictions=False)
     together = dict(kept)
-    trainer().predict(stream, batches(2, size=1), return_predictions=False)
+    trainer().predict(stream, whole_videos(2, size=1), return_predictions=False)
     for index in together:
         torch.testing.assert_close(together[index], kept[index], atol=1e-4, rtol=1e-4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -237,11 +238,22 @@ def _together(clips: Sequence[Seen]) -> Tensor | list[Seen]:
 
 
 def collate_whole(items: Sequence[Item]) -> Item:
-    """One whole video as a batch of 1: `clips` or None, `label`, `index`, `error`."""
-    (item,) = items
+    """Whole videos as a batch.
+
+    That is `groups` of videos of one size, each with its `clips` and `index` as `collate` has them, and
+    `unreadable`: index of a video -> why.
+    """
+    alike: dict[tuple[torch.Size, ...], list[Item]] = defaultdict(list)
+    for item in items:
+        if item["error"] is None:
+            alike[tuple(clip.shape for clip in item["clips"])].append(item)
     return {
-        "clips": None if item["clips"] is None else tuple(_together([clip]) for clip in item["clips"]),
-        "label": torch.tensor([item["label"]]),
-        "index": torch.tensor([item["index"]]),
-        "error": item["error"],
+        "groups": [
+            {
+                "clips": tuple(_together(same) for same in zip(*(i["clips"] for i in group), strict=True)),
+                "index": torch.tensor([item["index"] for item in group]),
+            }
+            for group in alike.values()
+        ],
+        "unreadable": {item["index"]: item["error"] for item in items if item["error"] is not None},
     }

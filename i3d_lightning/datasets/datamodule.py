@@ -43,8 +43,8 @@ class VideoDataModule(L.LightningDataModule):
 
     Training and validation batches are `{"clips": (uint8 b c t h w, ...), "label": b, "index": b}`,
     with one clip for the stream, or RGB and flow for `joint`, the index pointing into `train_videos`
-    or `validation_videos`. A test batch is one whole video; one that cannot be read has clips None
-    and its `error`.
+    or `validation_videos`. A test batch has `groups` of whole videos of one size, each with its `clips`
+    and `index`, and names those that cannot be read under `unreadable` (index -> why).
 
     Args:
         split: The videos.
@@ -108,14 +108,18 @@ class VideoDataModule(L.LightningDataModule):
         return self._loader(clips, self.micro_batch(_place()[1]), _shared(clips), collate)
 
     def whole(self, videos: Sequence[Video]) -> VideoDataModule:
-        """Itself, for a test or prediction of these videos, each whole and a batch of its own."""
+        """Itself, for a test or prediction of these videos, each whole."""
         self.whole_videos = videos
         return self
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Indices point into the videos that `whole` was given, or else the split's test videos."""
+        """Indices point into the videos that `whole` was given, or else the split's test videos.
+
+        A batch has as many videos as the frames that a device holds in training make up, at least one.
+        """
         clips = WholeVideos(self.whole_videos, self.sources, self.clips)
-        return self._loader(clips, 1, _shared(clips), collate_whole)
+        frames = self.training.device_batch * self.clips.train_frames
+        return self._loader(clips, max(1, frames // self.clips.test_frames), _shared(clips), collate_whole)
 
     def predict_dataloader(self) -> DataLoader[Any]:
         return self.test_dataloader()
@@ -126,21 +130,23 @@ class VideoDataModule(L.LightningDataModule):
         Raises:
             InputError: Video after video could not be read.
         """
-        unreadable = batch.pop("unreadable", {})
+        if "groups" in batch:
+            return batch  # of a test
+        unreadable = batch.pop("unreadable")
         for id_, why in unreadable.items():
             if id_ not in self.unreadable:
                 log.warning("A video is left out of training: %s", why)
                 self.unreadable[id_] = why
-        if unreadable and batch["clips"] is None:
+        if batch["clips"] is None:
             raise InputError(f"Too many videos in a row could not be read, the last one because: {why}")
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Computes the flow that is still to come, on the device that the batch is now on."""
-        if batch["clips"] is not None:
-            batch["clips"] = tuple(
+        for part in batch.get("groups", [batch]):
+            part["clips"] = tuple(
                 compute_all(clips, self.flow_settings) if isinstance(clips, list) else clips
-                for clips in batch["clips"]
+                for clips in part["clips"]
             )
         return batch
 

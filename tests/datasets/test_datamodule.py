@@ -7,6 +7,7 @@ import lightning as L
 import pytest
 import torch
 
+from i3d_lightning.datasets.clips import WholeVideos, collate_whole
 from i3d_lightning.datasets.datamodule import Draws, VideoDataModule
 from i3d_lightning.datasets.lists import read_dataset
 from i3d_lightning.plan import Clips, Flow, InputError, Recipe, Training
@@ -162,26 +163,49 @@ def test_a_batch_that_does_not_divide(data):
 
 
 def test_test_batches_are_whole_videos(data, split):
-    batches = list(data.test_dataloader())
-    assert [batch["index"].item() for batch in batches] == list(range(len(split.test)))
-    assert all(batch["clips"][0].shape == (1, 3, 12, 24, 24) for batch in batches)
-    assert all(batch["clips"][0].dtype == torch.uint8 for batch in batches)
-    assert [batch["label"].item() for batch in batches] == [v.label for v in split.test]
+    groups = [group for batch in data.test_dataloader() for group in batch["groups"]]
+    assert [group["index"].item() for group in groups] == list(range(len(split.test)))
+    assert all(group["clips"][0].shape == (1, 3, 12, 24, 24) for group in groups)
+    assert all(group["clips"][0].dtype == torch.uint8 for group in groups)
+
+
+@pytest.mark.parametrize(("device_batch", "videos"), [(1, 1), (2, 1), (4, 3), (100, 75)])
+def test_a_test_batch_has_no_more_frames_than_a_training_batch(split, device_batch, videos):
+    """Of 9 frames a training clip and at most 12 a whole video."""
+    settings = recipe(device_batch=device_batch)
+    settings = dataclasses.replace(settings, clips=dataclasses.replace(settings.clips, test_frames=12))
+    data = VideoDataModule(split, "rgb", settings, 0)
+    assert data.test_dataloader().batch_size == videos
+
+
+def test_videos_of_one_size_are_tested_together():
+    """Each is in one group, as it is alone, whatever the others; a broken one is named."""
+    clips = [torch.randint(0, 255, (3, frames, 8, 8), dtype=torch.uint8) for frames in (12, 10, 12)]
+    items = [{"clips": (clip,), "label": 0, "index": i, "error": None} for i, clip in enumerate(clips)]
+    items.insert(1, {"clips": None, "label": 0, "index": 3, "error": "broken"})
+    batch = collate_whole(items)
+    assert [group["index"].tolist() for group in batch["groups"]] == [[0, 2], [1]]
+    assert torch.equal(batch["groups"][0]["clips"][0], torch.stack([clips[0], clips[2]]))
+    assert torch.equal(batch["groups"][1]["clips"][0], clips[1][None])
+    assert batch["unreadable"] == {3: "broken"}
 
 
 def test_any_videos_are_read_like_test_videos(data, split):
-    for batch, video in zip(data.whole(split.train[3:5]).test_dataloader(), split.train[3:5], strict=True):
-        assert batch["label"].item() == video.label
-        assert batch["clips"][0].shape[2] == 12
+    chosen = data.whole(split.train[3:5])
+    for position, batch in enumerate(chosen.test_dataloader()):
+        (group,) = batch["groups"]
+        assert group["index"].item() == position
+        expected = WholeVideos(split.train[3:5], data.sources, data.clips)[position]["clips"][0]
+        assert torch.equal(group["clips"][0][0], expected)
 
 
 def test_a_broken_test_video_is_not_dropped(with_a_broken_video):
     data = VideoDataModule(with_a_broken_video, "rgb", RECIPE, 0)
     first, second, *_ = data.test_dataloader()
-    assert first["clips"] is None
-    assert "broken.avi cannot be read as a video" in first["error"]
-    assert (first["index"].item(), second["index"].item()) == (0, 1)
-    assert second["error"] is None
+    assert first["groups"] == []
+    assert "broken.avi cannot be read as a video" in first["unreadable"][0]
+    assert second["groups"][0]["index"].item() == 1
+    assert second["unreadable"] == {}
 
 
 def test_a_broken_training_video_is_named_once(with_a_broken_video, tmp_path, caplog):
@@ -209,17 +233,19 @@ def test_flow(split, tmp_path):
     data = VideoDataModule(split, "flow", RECIPE, 0, flow_root=tmp_path)
     store = FlowStore(tmp_path, RECIPE.flow, RECIPE.clips.fps, RECIPE.clips.short_side)
     first = next(iter(data.test_dataloader()))
-    assert first["clips"] is None
-    assert "has not been computed" in first["error"]
+    assert first["groups"] == []
+    assert "has not been computed" in first["unreadable"][0]
     store.compute([v.path for v in (*split.train, *split.test)], progress=False)
-    assert next(iter(data.test_dataloader()))["clips"][0].shape == (1, 2, 11, 24, 24)
+    (group,) = next(iter(data.test_dataloader()))["groups"]
+    assert group["clips"][0].shape == (1, 2, 11, 24, 24)
     batch = next(iter(data.train_dataloader()))
     assert batch["clips"][0].shape == (2, 2, 9, 24, 24)
     assert batch["clips"][0].float().std() > 1
 
 
 def on_device(data, batch):
-    return data.on_after_batch_transfer(batch, 0)["clips"]
+    batch = data.on_after_batch_transfer(batch, 0)
+    return [clip for part in batch.get("groups", [batch]) for clip in part["clips"]]
 
 
 @pytest.mark.parametrize("stream", ["flow", "joint"])
@@ -265,5 +291,5 @@ def test_on_the_real_ten_classes(assets):
     batch = next(iter(data.train_dataloader()))
     assert batch["clips"][0].shape == (2, 3, 16, 56, 56)
     assert batch["label"].tolist() == [data.train_videos[i].label for i in batch["index"]]
-    whole = next(iter(data.test_dataloader()))
+    (whole,) = next(iter(data.test_dataloader()))["groups"]
     assert whole["clips"][0].shape == (1, 3, 118, 56, 56)  # 141 frames at 30000 / 1001 fps

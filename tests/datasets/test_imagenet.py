@@ -38,8 +38,8 @@ def test_an_image_is_a_clip_of_one_frame(root):
     data = VideoDataModule(read_dataset("imagenet", root, 1), "rgb", recipe, seed=0)
     (clip,) = next(iter(data.train_dataloader()))["clips"]
     assert clip.shape == (4, 3, 1, 32, 32)
-    (whole,) = next(iter(data.test_dataloader()))["clips"]
-    assert whole.shape == (1, 3, 1, 32, 32)
+    (group,) = next(iter(data.test_dataloader()))["groups"]
+    assert group["clips"][0].shape == (2, 3, 1, 32, 32)
 
 
 def test_images_are_resized_by_their_shorter_side_and_stay_red_green_blue(tmp_path):

@@ -21,6 +21,7 @@ from i3d_lightning.networks.convnet import ConvNet
 from i3d_lightning.networks.convnet_lstm import ConvNetLSTM
 from i3d_lightning.networks.fused_3d import SNAPSHOTS, Fused3D
 from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.networks.inception import Inception
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.networks.two_stream import FIELDS, TwoStream
 from i3d_lightning.plan import Clips, Stream, Training
@@ -118,8 +119,12 @@ def spec(architecture: str) -> Spec:
 
 def build(experiment: plan.Experiment, classes: int, recipe: plan.Recipe) -> VideoNetwork:
     """The network of an experiment, freshly initialised."""
-    network = spec(experiment.architecture).network
-    return network(classes, experiment.stream, recipe.training, recipe.clips)
+    row = spec(experiment.architecture)
+    network = row.network(classes, experiment.stream, recipe.training, recipe.clips)
+    for module in network.modules():
+        if isinstance(module, Inception | C3D):
+            module.recompute = recipe.training.recompute
+    return network
 
 
 @dataclass(frozen=True)

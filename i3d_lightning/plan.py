@@ -164,6 +164,8 @@ class Training:
         flow: Where optical flow comes from: `stored`, computed once and kept on disk; `computed` anew of each
             clip, on the device that trains; or a folder of images as others distribute it, see
             `video.flow.image_folders`.
+        recompute: Compute activations again for the gradients instead of keeping them: less memory, for
+            long clips, and about a third more time.
         precision: A Lightning precision, or `auto`: bf16 where the device has bf16 matrix units.
         workers: Data-loading processes, or -1 to choose by the number of cores.
     """
@@ -185,6 +187,7 @@ class Training:
     first_layer: Literal["mean", "new"] = "mean"
     batchnorm_momentum: float = 0.1
     flow: str = "stored"
+    recompute: bool = False
     precision: str = "auto"
     workers: int = -1
 

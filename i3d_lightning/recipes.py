@@ -62,7 +62,7 @@ IMAGENET: Changes = {
 DEMO: Changes = {
     "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "test_frames": 20, "flip": False},
     "flow": {
-        "scales": 3,
+        "scales": 2,
         "scale_step": 0.5,
         "warps": 2,
         "inner_iterations": 5,

@@ -214,7 +214,7 @@ def _fingerprint(
     """All that a result depends on, but for the code; `fixed` trains no network, so no training settings."""
     settings = plan.plain(recipe)
     training = settings["training"]
-    del training["workers"]
+    del training["workers"], training["recompute"]  # which change how, not what is computed
     if experiment.protocol == "fixed":
         settings["training"] = {name: training[name] for name in ("precision", "flow")}
     if experiment.stream == "rgb":

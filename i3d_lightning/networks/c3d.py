@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .layers import BATCHNORM_EPS, ConvUnit, MaxPool
 from .network import VideoNetwork
+from .recomputation import recomputed
 
 FRAMES = 16  # of one pass, section 2.2
 CROP = 112  # px, section 2.2
@@ -36,6 +37,9 @@ class C3D(VideoNetwork):
         dropout: Probability to drop a feature after each fully connected layer.
         batchnorm_momentum: Share of each new batch in BatchNorm's running statistics.
         crop: Height and width of the clips in pixels; the first fully connected layer fits no other.
+
+    Attributes:
+        recompute: In training, compute activations again for the gradients instead of keeping them.
     """
 
     feature_size = WIDTH
@@ -45,6 +49,7 @@ class C3D(VideoNetwork):
     ) -> None:
         super().__init__(dropout)
         self.crop = crop
+        self.recompute = False
         stages: list[nn.Module] = []
         channels = 3
         for number, widths in enumerate(WIDTHS):
@@ -74,8 +79,10 @@ class C3D(VideoNetwork):
         pieces = ceil(clip.shape[2] / FRAMES)
         starts = [(clip.shape[2] - FRAMES) * piece // max(1, pieces - 1) for piece in range(pieces)]
         batch = torch.stack([clip[:, :, start : start + FRAMES] for start in starts], dim=1).flatten(0, 1)
-        seen = self.convolutions(batch.contiguous(memory_format=torch.channels_last_3d)).flatten(1)
-        features = self.fc7(self.dropout(self.fc6(seen)))
+        seen = batch.contiguous(memory_format=torch.channels_last_3d)
+        for stage in self.convolutions:
+            seen = recomputed(stage, seen) if self.recompute and self.training else stage(seen)
+        features = self.fc7(self.dropout(self.fc6(seen.flatten(1))))
         return features.unflatten(0, (len(clip), pieces)).transpose(1, 2)
 
 

@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .layers import ConvUnit, Dims, MaxPool
+from .pieces import in_pieces
+from .recomputation import recomputed
 
 Widths = tuple[int, int, int, int, int, int]
 
@@ -36,6 +38,10 @@ ENDPOINTS = (
     "Mixed_5c",
 )
 FEATURE_SIZE = 1024  # channels of Mixed_5c
+
+PIECE = 128  # frames of a long clip that the first stages see at once
+_STEM = 5  # stages, up to the second pool
+_STEM_REACH_AND_STRIDE = {False: (5, 2), True: (13, 8)}  # frames; True: with early temporal stride
 
 SMALLEST_SIDE = 32  # px: five halvings leave one position
 SMALLEST_TIME = 9  # frames: three halvings leave the two time steps that I3D's average pool takes
@@ -83,6 +89,10 @@ class Inception(nn.Sequential):
         early_temporal_stride: Let the first two max pools halve time too, as they halve height and
             width: the symmetric pacing that the paper argues against.
 
+    Attributes:
+        recompute: In training, compute a stage's activations again for the gradients instead of keeping
+            them.
+
     Raises:
         ValueError: There is no such endpoint.
     """
@@ -99,6 +109,8 @@ class Inception(nn.Sequential):
         require_known([final_endpoint], endpoint_names(dims))
         self.dims = dims
         self.channels = channels
+        self.early_temporal_stride = early_temporal_stride
+        self.recompute = False
         self.smallest: tuple[int, ...] = (SMALLEST_SIDE, SMALLEST_SIDE)
         if dims == 3:
             frames = SMALLEST_TIME_EARLY_STRIDE if early_temporal_stride else SMALLEST_TIME
@@ -111,6 +123,9 @@ class Inception(nn.Sequential):
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b d *smaller"]:
         """The final endpoint's activation.
 
+        Without gradients and batch statistics, the first stages see a long clip in pieces: they hold most
+        of the memory, and look only a few frames ahead.
+
         Args:
             x: Images `b c h w` or clips `b c t h w`, in [-1, 1], at least 32 px and, for clips, 9 frames
                 (33 with early temporal stride).
@@ -119,7 +134,17 @@ class Inception(nn.Sequential):
             ValueError: The input has another type, rank or number of channels, or is too small.
         """
         self._check(x)
-        return super().forward(x)
+        stages = list(self.children())
+        if self._is_long(x):
+            stem, stages = nn.Sequential(*stages[:_STEM]), stages[_STEM:]
+            x = in_pieces(stem, x, PIECE, *_STEM_REACH_AND_STRIDE[self.early_temporal_stride])
+        for stage in stages:
+            x = recomputed(stage, x) if self.recompute and self.training else stage(x)
+        return x
+
+    def _is_long(self, x: Tensor) -> bool:
+        frozen = not (self.training or torch.is_grad_enabled())
+        return frozen and self.dims == 3 and x.shape[2] > PIECE and len(self) >= _STEM
 
     def endpoints(self, x: Float[Tensor, "b c *grid"], names: Iterable[str]) -> dict[str, Tensor]:
         """Activations `b c *grid` of the stages named, computing no stage after the last of them.

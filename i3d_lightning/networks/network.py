@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+IMAGES_AT_ONCE = 64
+
 
 class VideoNetwork(nn.Module):
     """A network whose last layer is linear, and the same at every time step.
@@ -57,9 +59,14 @@ class VideoNetwork(nn.Module):
 
 
 def each_frame(network: nn.Module, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t i j"]:
-    """A 2-D network's activation on every frame of every clip, as a clip again."""
+    """A 2-D network's activation on every frame of every clip, as a clip again.
+
+    Without gradients and batch statistics, a few frames are seen at once, for the memory's sake.
+    """
     images = clip.transpose(1, 2).flatten(0, 1)
-    return network(images).unflatten(0, (len(clip), -1)).transpose(1, 2)
+    at_once = len(images) if network.training or torch.is_grad_enabled() else IMAGES_AT_ONCE
+    grids = torch.cat([network(some) for some in images.split(at_once)])
+    return grids.unflatten(0, (len(clip), -1)).transpose(1, 2)
 
 
 def stacks(flow: Float[Tensor, "b 2 t h w"], fields: int) -> Float[Tensor, "b c s h w"]:

@@ -28,6 +28,7 @@ from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Experiment, InputError, Recipe
 from i3d_lightning.results import Predictions
 from i3d_lightning.softmax import fit_cross_validated
+from i3d_lightning.stall import StallMeter
 from i3d_lightning.streams import VideoStream, precision
 from i3d_lightning.weights import Weights, apply_weights, bootstrap
 
@@ -202,6 +203,7 @@ def _train_and_test(job: Job, network: VideoNetwork) -> Outcome:
             ModelCheckpoint(
                 job.folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
             ),
+            StallMeter(),
             *([LearningRateMonitor()] if job.loggers else []),
         ],
     )

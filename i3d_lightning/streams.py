@@ -95,14 +95,16 @@ class VideoStream(L.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Says where training is, after each validation, for people and for log files."""
-        fit, val = self._log_metrics("fit"), self.trainer.callback_metrics
-        held_out = (
-            f", held out {val['val/loss']:.3f} / {100 * val['val/top1']:.1f} %" if "val/loss" in val else ""
-        )
+        fit, logged = self._log_metrics("fit"), self.trainer.callback_metrics
+        held_out = waited = ""
+        if "val/loss" in logged:
+            held_out = f", held out {logged['val/loss']:.3f} / {100 * logged['val/top1']:.1f} %"
+        if "fit/stall" in logged:
+            waited = f", {logged['fit/stall']:.0%} of the time waiting for data"
         if self.trainer.is_global_zero:
             log.info(
-                "  step %d: loss and top-1 %.3f / %.1f %%%s",
-                self.global_step, fit["loss"], 100 * fit["top1"], held_out,
+                "  step %d: loss and top-1 %.3f / %.1f %%%s%s",
+                self.global_step, fit["loss"], 100 * fit["top1"], held_out, waited,
             )  # fmt: skip
 
     def _log_metrics(self, part: str) -> dict[str, Tensor]:

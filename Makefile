@@ -17,7 +17,7 @@ READY = $(VENV)/.ready
 I3D = $(VENV)/bin/i3d
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook test test-all lint clean
+.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench test test-all lint clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ tables: $(READY) ## Print the paper's Tables 1 to 5 with ours beside them, and i
 notebook: $(READY) ## Open the notebook on the results
 	@$(VENV)/bin/python -c "import jupyterlab" 2>/dev/null || $(VENV)/bin/python -m pip install --quiet --group notebook
 	@$(VENV)/bin/jupyter lab notebooks/transfer_results.ipynb
+
+bench: $(READY) ## Measure speed and memory beside their baselines (ARGS="inference flow" measures those alone)
+	@$(VENV)/bin/python benchmarks $(ARGS)
 
 test: $(READY) ## Run the tests
 	@$(VENV)/bin/python -m pytest -m "not slow"

@@ -1,21 +1,15 @@
 """TV-L1 against OpenCV's, side by side: speed as a ratio, and how far the fields are apart.
 
-    python benchmarks/flow.py VIDEO [VIDEO ...]
-
 Frames have a short side of 256 px. Each method is timed in turn, several times over; medians are printed.
 """
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-
 import cv2
 import torch
+from clips import videos
 from opencv_flow import opencv_flow
+from side_by_side import Method, medians
 from torch import Tensor
 
 from i3d_lightning.plan import FLOW_PRESETS, Flow
@@ -23,21 +17,19 @@ from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.flow import compute_flow, grey, packed
 from i3d_lightning.video.transforms import quantise_flow
 
-PAIRS = 8
-ROUNDS = 3
+VIDEOS = 4
+PAIRS = 4
 
 
-def main(videos: list[Path]) -> None:
-    threads = torch.get_num_threads()
-    cv2.setNumThreads(threads)
-    frames = torch.stack([grey(read_clip(v, 10, PAIRS + 1, fps=25.0, short_side=256)) for v in videos])
-    height, width = frames.shape[2:]
-    print(
-        f"{len(frames) * PAIRS} pairs of {width}x{height} px of {len(videos)} videos, {threads} threads, "
-        f"torch {torch.__version__}"
+def main() -> None:
+    cv2.setNumThreads(torch.get_num_threads())
+    frames = torch.stack(
+        [grey(read_clip(v, 10, PAIRS + 1, fps=25.0, short_side=256)) for v in videos(VIDEOS)]
     )
+    height, width = frames.shape[2:]
+    print(f"\n**TV-L1, {len(frames) * PAIRS} pairs of {width}x{height} px of {len(frames)} videos**\n")
     fast = FLOW_PRESETS["fast"]
-    methods: dict[str, Callable[[], Tensor]] = {
+    methods: dict[str, Method] = {
         "OpenCV, accurate": lambda: opencv_flow(frames, Flow()),
         "ours, accurate": lambda: compute_flow(frames),
         "ours, plain PyTorch, accurate": lambda: compute_flow(frames, Flow(), "reference"),
@@ -51,21 +43,14 @@ def main(videos: list[Path]) -> None:
             on_gpu, Flow(), "reference"
         ).cpu()
         methods["ours, GPU, fast"] = lambda: compute_flow(on_gpu, fast).cpu()
-    fields = {name: method() for name, method in methods.items()}  # warms up, too
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
-    for _ in range(ROUNDS):
-        for name, method in methods.items():
-            began = time.perf_counter()
-            method()
-            seconds[name].append(time.perf_counter() - began)
-    baseline = statistics.median(seconds["OpenCV, accurate"])
+    fields = {name: method() for name, method in methods.items()}
+    seconds = medians(methods, rounds=3)
     print("| method | pairs/s | x OpenCV | median difference, px | mean difference, px |")
     print("|---|---|---|---|---|")
     for name, took in seconds.items():
-        median = statistics.median(took)
         difference = (fields[name] - fields["OpenCV, accurate"]).norm(dim=2)
         print(
-            f"| {name} | {len(frames) * PAIRS / median:.2f} | {baseline / median:.2f} | "
+            f"| {name} | {len(frames) * PAIRS / took:.2f} | {seconds['OpenCV, accurate'] / took:.2f} | "
             f"{difference.median():.3f} | {difference.mean():.3f} |"
         )
     _sizes(fields["ours, accurate"])
@@ -88,7 +73,3 @@ def _sizes(flow: Tensor) -> None:
     print("\n| kept as | bytes a field |\n|---|---|")
     for name, size in sizes.items():
         print(f"| {name} | {size / count:,.0f} |")
-
-
-if __name__ == "__main__":
-    main([Path(argument) for argument in sys.argv[1:]])

@@ -1,0 +1,73 @@
+"""How time and peak memory grow with frames, size and batch, and what a whole video of 250x224x224 takes.
+
+Each measurement has a process of its own, whose largest size counts (on a GPU: what PyTorch allocated).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+
+import torch
+from networks import DEVICE, Step, in_bf16, plain
+from public_i3d import public_i3d
+
+from i3d_lightning.networks import I3D
+from i3d_lightning.streams import channels_last, prepare
+
+Shape = tuple[int, int, int]  # clips, frames, px
+
+WHOLE: Shape = (1, 250, 224)
+GROWTH: tuple[Shape, ...] = ((1, 16, 112), (1, 32, 112), (1, 64, 112), (1, 16, 224), (4, 16, 112))
+
+
+def main() -> None:
+    print(
+        "\n**A whole video of 250x224x224, tested**\n\n| method | seconds | peak memory, GB |\n|---|---|---|"
+    )
+    for method in ("public I3D, float32", "ours, float32", "ours, bf16"):
+        seconds, gigabytes = _alone(method, "test", WHOLE)
+        print(f"| {method} | {seconds:.1f} | {gigabytes:.1f} |", flush=True)
+    print("\n**Training step, ours as by default**\n\n| clips | frames | px | seconds | peak memory, GB |")
+    print("|---|---|---|---|---|")
+    for shape in GROWTH:
+        seconds, gigabytes = _alone("ours, bf16", "train", shape)
+        print(f"| {' | '.join(map(str, shape))} | {seconds:.2f} | {gigabytes:.2f} |", flush=True)
+    seconds, gigabytes = _alone("ours, bf16, recomputed", "train", (1, 64, 112))
+    print(f"\nWith `training.recompute`, 1x64x112: {seconds:.2f} s, {gigabytes:.2f} GB")
+
+
+def _alone(method: str, what: str, shape: Shape) -> tuple[float, float]:
+    """Seconds (the second time) and gigabytes, measured in a new process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measure, (method, what, shape))
+
+
+def _measure(method: str, what: str, shape: Shape) -> tuple[float, float]:
+    clips, frames, side = shape
+    clip = torch.randint(0, 256, (clips, 3, frames, side, side), dtype=torch.uint8, device=DEVICE)
+    is_public, is_bf16 = method.startswith("public"), "bf16" in method
+    network = public_i3d(400, side) if is_public else channels_last(I3D(400))
+    if "recomputed" in method:
+        network.inception.recompute = True
+    ready = plain if is_public else prepare
+    if what == "train":
+        step = Step(network, ready, "auto" if is_bf16 else "32-true")
+        times = [_timed(lambda: step(clip)) for _ in range(3)]
+    else:
+        network = network.to(DEVICE).eval()
+        forward = in_bf16(network) if is_bf16 else network
+        with torch.inference_mode():
+            times = [_timed(lambda: forward(ready(clip))) for _ in range(2)]
+    if DEVICE.type == "cuda":
+        return times[-1], torch.cuda.max_memory_allocated() / 1e9
+    return times[-1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _timed(method) -> float:
+    began = time.perf_counter()
+    method()
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began

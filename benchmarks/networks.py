@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def inference() -> None:
         "ours, bf16": in_bf16(lambda x: ours(prepare(x))),
     }
     with torch.inference_mode():
-        methods = {name: lambda f=forward: f(clip) for name, forward in forwards.items()}
+        methods = {name: partial(forward, clip) for name, forward in forwards.items()}
         seconds = medians(methods)
     _print(f"Inference, one clip of {frames}x224x224", seconds)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -54,7 +55,7 @@ def training() -> None:
             "ours, float32": Step(channels_last(I3D(CLASSES)), prepare, "32-true"),
             "ours, as it trains by default": Step(channels_last(I3D(CLASSES)), prepare, "auto"),
         }
-        seconds = medians({name: lambda s=step: s(clip) for name, step in steps.items()}, rounds=9)
+        seconds = medians({name: partial(step, clip) for name, step in steps.items()}, rounds=9)
         _print(f"Training step, one clip of {frames}x{side}x{side}", seconds)
         if DEVICE.type == "cuda":
             for name, step in steps.items():

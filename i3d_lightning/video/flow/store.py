@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from i3d_lightning.files import write_atomically
-from i3d_lightning.plan import Flow, InputError, digest
+from i3d_lightning.plan import Flow, InputError, digest, plain
 from i3d_lightning.video import decoding
 from i3d_lightning.video.content import content_sha256
 from i3d_lightning.video.cores import available_cores
@@ -31,6 +32,8 @@ Estimator = Callable[[Tensor, Flow], Tensor]
 
 VERSION = 2
 """Raised whenever other fields come out of the same settings: 1 was OpenCV's."""
+
+SETTINGS = "settings.json"
 
 CPU = torch.device("cpu")
 
@@ -63,7 +66,11 @@ class FlowStore:
     ) -> None:
         self.settings, self.fps, self.short_side, self.estimator = settings, fps, short_side, estimator
         name = f"{estimator.__module__}.{estimator.__qualname__}"  # type: ignore[attr-defined]
-        self.folder = Path(root) / digest(VERSION, name, settings, fps, short_side)[:16]
+        self.root = Path(root)
+        self.folder = self.root / digest(VERSION, name, settings, fps, short_side)[:16]
+        self.made_with = {
+            "version": VERSION, "estimator": name, "fps": fps, "short_side": short_side, **plain(settings)
+        }  # fmt: skip
 
     def file(self, path: Path) -> Path:
         """Where a video's flow is kept."""
@@ -93,6 +100,7 @@ class FlowStore:
         except FileNotFoundError as error:
             raise InputError(
                 f"The flow of {path} has not been computed yet (no {file}): compute it before it is used."
+                f"{self._others()}"
             ) from error
         except packed.DamagedFlowError as error:
             log.warning("The stored flow of %s is damaged (%s) and is computed anew.", path, error)
@@ -128,6 +136,8 @@ class FlowStore:
             InputError: The flow cannot be written.
         """
         paths = self.missing(paths)
+        if paths:
+            self._claim()
         if workers < 0:
             workers = 2 * torch.cuda.device_count() or available_cores()
         workers = max(1, min(len(paths), workers))
@@ -143,6 +153,28 @@ class FlowStore:
                     pairs += done
                 bar.update(task, advance=1, rate=pairs / (time.monotonic() - began))
         return failures
+
+    def _claim(self) -> None:
+        """Writes beside the flow what it is made with."""
+        file = self.folder / SETTINGS
+        if not file.exists():
+            if others := self._others():
+                log.info("Flow is computed with settings that it was not computed with before.%s", others)
+            write_atomically(file, lambda f: f.write(json.dumps(self.made_with, indent=2).encode()))
+
+    def _others(self) -> str:
+        """A sentence for each folder of flow that was made with other settings, and with which."""
+        found = ""
+        for file in sorted(self.root.glob(f"*/{SETTINGS}")):
+            theirs = json.loads(file.read_text())
+            different = [
+                f"{key} {theirs.get(key)} instead of {ours}"
+                for key, ours in self.made_with.items()
+                if theirs.get(key) != ours
+            ]
+            if different:
+                found += f" {file.parent} was made with {', '.join(different)}."
+        return found
 
     def _results(self, paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, int | str]]:
         """Each video with its number of fields or why it has none, as they are done."""

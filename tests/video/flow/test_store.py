@@ -144,3 +144,16 @@ def test_nothing_half_written_is_left(flow, video, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         flow.compute([video], workers=1, progress=False)
     assert not [path for path in flow.folder.rglob("*") if path.is_file()]
+
+
+def test_flow_made_with_other_settings_is_named(flow, video, tmp_path, caplog):
+    flow.compute([video], workers=1, progress=False)
+    asked = dataclasses.replace(SETTINGS, warps=2, epsilon=0.02)
+    other = FlowStore(tmp_path / "flow", asked, fps=25.0, short_side=24)
+    with pytest.raises(InputError, match=r"not been computed yet .* epsilon 0.01 instead of 0.02") as error:
+        other.read(video, 0, 1)
+    assert f"{flow.folder} was made with warps 1 instead of 2" in str(error.value)
+    with caplog.at_level(logging.INFO):
+        other.compute([video], workers=1, progress=False)
+    assert "warps 1 instead of 2" in caplog.text
+    assert other.read(video, 0, 1).shape == flow.read(video, 0, 1).shape

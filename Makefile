@@ -80,10 +80,10 @@ bench: $(READY) ## Measure speed and memory beside their baselines (ARGS="infere
 	@$(VENV)/bin/python benchmarks $(ARGS)
 
 test: $(READY) ## Run the tests
-	@$(VENV)/bin/python -m pytest -m "not slow"
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow"
 
 test-all: $(READY) ## Run the tests, the long ones too
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope
 
 lint: $(READY) ## Check style, types and the direction of imports
 	@$(VENV)/bin/ruff check .

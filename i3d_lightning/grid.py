@@ -27,6 +27,7 @@ import yaml
 
 from i3d_lightning import plan, runner
 from i3d_lightning.plan import Experiment, InputError
+from i3d_lightning.recipes import recipe_for
 from i3d_lightning.results import Run, load_run
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,10 @@ def _stage(cell: Experiment) -> tuple[int, bool]:
     return 2, cell.protocol != "fixed"
 
 
+_TEST = 20
+"""Steps that take about as long as a test."""
+
+
 def run_grid(
     grid: Grid,
     space: runner.Workspace,
@@ -181,13 +186,14 @@ def run_grid(
     overview = Overview()
     todo = [cell for cell in cells if load_run(space.folder(cell)) is None]
     show(f"{len(cells)} cells: {len(cells) - len(todo)} complete, {len(todo)} to run.")
-    spent: dict[tuple[Any, ...], float] = {}
+    work = {cell: _work(cell, grid) for cell in todo}
+    pace: dict[tuple[Any, ...], float] = {}  # seconds for a unit of work
     for cell in cells:
         waiting = cell in todo
         if waiting:
             place = todo.index(cell) + 1
             failed = f", {len(overview.failed)} failed" if overview.failed else ""
-            show(f"[{place}/{len(todo)}{failed}] {cell.name}{_time_left(todo[place - 1 :], spent)}")
+            show(f"[{place}/{len(todo)}{failed}] {cell.name}{_time_left(todo[place - 1 :], work, pace)}")
         began = time.monotonic()
         try:
             run = runner.run(
@@ -199,7 +205,8 @@ def run_grid(
             )
             overview.done.append(run)
             if waiting:
-                spent[_kind(cell)] = time.monotonic() - began
+                taken = (time.monotonic() - began) / work[cell]
+                pace |= dict.fromkeys((_kind(cell), _kind(cell)[:2]), taken)
         except Exception as error:  # whatever one cell may raise, the others go on
             if not isinstance(error, InputError):
                 log.exception("%s failed", cell.name)
@@ -213,12 +220,24 @@ def _kind(cell: Experiment) -> tuple[Any, ...]:
     return cell.architecture, cell.stream, cell.protocol, cell.dataset
 
 
-def _time_left(todo: Sequence[Experiment], spent: Mapping[tuple[Any, ...], float]) -> str:
-    """What is left, by the last cell of the same kind, or else by the mean of all."""
-    if not spent:
+def _work(cell: Experiment, grid: Grid) -> int:
+    """Steps that a cell trains for, and about as many as its test is worth."""
+    if cell.protocol == "fixed":
+        return _TEST
+    try:
+        return _TEST + recipe_for(cell, grid.changes(cell)).training.steps
+    except InputError:
+        return _TEST  # running it will say what is wrong
+
+
+def _time_left(
+    todo: Sequence[Experiment], work: Mapping[Experiment, int], pace: Mapping[tuple[Any, ...], float]
+) -> str:
+    """What is left, at the pace of the last cell of its kind, else of its network, else of all on average."""
+    if not pace:
         return ""
-    mean = sum(spent.values()) / len(spent)
-    seconds = sum(spent.get(_kind(cell), mean) for cell in todo)
+    mean = sum(pace.values()) / len(pace)
+    seconds = sum(work[cell] * pace.get(_kind(cell), pace.get(_kind(cell)[:2], mean)) for cell in todo)
     return f", about {seconds / 60:.0f} min left"
 
 

@@ -11,6 +11,9 @@ import jaxtyping
 import numpy as np
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several processes on the same cores wait for each other
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 PACKAGE = Path(__file__).parents[1] / "i3d_lightning"
 SHAPED = [
     "i3d_lightning." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)

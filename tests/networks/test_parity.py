@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from i3d_lightning.networks import I3D
+from i3d_lightning.streams import channels_last, precision, prepare
+from i3d_lightning.video.decoding import read_clip
+from i3d_lightning.video.transforms import centre_place, crop
 from i3d_lightning.weights import apply_weights, load_weights
 from i3d_lightning.weights.pytorch_i3d import convert
 
@@ -133,3 +136,28 @@ def test_agrees_with_the_published_logits_of_the_authors_clip(assets):
     assert weights.labels is not None
     assert weights.labels[int(logits.argmax())] == "playing cricket"
     assert logits.softmax(0).max() == pytest.approx(0.9886, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(precision("auto") == "32-true", reason="this device has no bf16 matrix instructions")
+def test_bf16_of_real_clips_gives_the_classes_of_float32(assets):
+    """Forty clips of UCF-101: the same class wherever two logits are apart, and nearly the probabilities."""
+    network = I3D(400).eval()
+    apply_weights(network, load_weights(str(assets / "weights/i3d-kinetics-400.ckpt")), classifier=True)
+    channels_last(network)
+    videos = sorted((assets / "ucf101/videos").rglob("*.avi"))[::9][:40]
+    assert len(videos) == 40
+    decided = 0
+    for video in videos:
+        clip = read_clip(video, 10, 32, fps=25.0, short_side=256)
+        clip = prepare(crop(clip, *centre_place(clip.shape, 224), 224)[None])
+        with torch.inference_mode():
+            exact = network(clip).mean(2)[0]
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = network(clip).mean(2)[0]
+        best, second = exact.topk(2).values.tolist()
+        if best - second > 0.25:
+            decided += 1
+            assert rounded.argmax() == exact.argmax(), video.name
+        assert (rounded.softmax(0) - exact.softmax(0)).abs().max() < 0.03, video.name
+    assert decided > 30

@@ -44,7 +44,7 @@ def main() -> None:
         "ours, from nothing": lambda: _ours(split),
     }
     title = f"Fixed protocol, {TRAIN} training and {TEST} test videos"
-    print_ratios(title, medians(methods, rounds=1), next(iter(methods)))
+    print_ratios(title, medians(methods, rounds=1, warm_up=False), next(iter(methods)))
 
 
 def _last_layer(split: DatasetSplit) -> None:

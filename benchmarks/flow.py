@@ -18,7 +18,7 @@ from i3d_lightning.video.flow import compute_flow, grey, packed
 from i3d_lightning.video.transforms import quantise_flow
 
 VIDEOS = 4
-PAIRS = 4
+PAIRS = 2
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
         ).cpu()
         methods["ours, GPU, fast"] = lambda: compute_flow(on_gpu, fast).cpu()
     fields = {name: method() for name, method in methods.items()}
-    seconds = medians(methods, rounds=3)
+    seconds = medians(methods, rounds=2, warm_up=False)
     print("| method | pairs/s | x OpenCV | median difference, px | mean difference, px |")
     print("|---|---|---|---|---|")
     for name, took in seconds.items():

@@ -14,13 +14,13 @@ import torch
 Method = Callable[[], Any]
 
 
-def medians(methods: Mapping[str, Method], rounds: int = 5) -> dict[str, float]:
-    """Seconds that each method takes, as the median of its rounds, after one to warm up."""
+def medians(methods: Mapping[str, Method], rounds: int = 5, warm_up: bool = True) -> dict[str, float]:
+    """Seconds that each method takes, the median of its rounds, after one to warm up or without it."""
     seconds: dict[str, list[float]] = {name: [] for name in methods}
-    for number in range(rounds + 1):
+    for number in range(-warm_up, rounds):
         for name, method in methods.items():
             took = _timed(method)
-            if number:
+            if number >= 0:
                 seconds[name].append(took)
     return {name: statistics.median(took) for name, took in seconds.items()}
 

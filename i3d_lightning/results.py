@@ -117,11 +117,19 @@ class Run:
 
 
 def load_run(folder: Path) -> Run | None:
-    """The run in this folder, or None where it is not complete."""
+    """The run in this folder, or None where it is not complete.
+
+    Raises:
+        InputError: Its result is damaged.
+    """
     try:
         metrics = json.loads((folder / RESULT).read_text())
     except FileNotFoundError:
         return None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{folder / RESULT} is damaged: delete {folder} and run the experiment again."
+        ) from error
     return Run(Experiment(**metrics["experiment"]), folder, metrics)
 
 

@@ -125,3 +125,11 @@ def test_runs_kept_under_a_name_stay_out_of_the_others_table(tmp_path):
     (unnamed,), (named,) = collect(tmp_path), collect(tmp_path / "wider")
     assert unnamed.folder == tmp_path / experiment.folder
     assert named.folder == tmp_path / "wider" / experiment.folder
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    folder = tmp_path / Experiment("i3d", "rgb", "none", "origin", "ucf101").folder
+    folder.mkdir(parents=True)
+    (folder / RESULT).write_bytes(b"")
+    with pytest.raises(InputError, match=r"result\.json is damaged: delete .*seed0 and run"):
+        collect(tmp_path)

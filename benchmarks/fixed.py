@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from clips import videos
-from networks import DEVICE, plain
+from networks import DEVICE
 from public_i3d import public_i3d
 from side_by_side import medians, print_ratios
 from torch import Tensor
@@ -25,6 +25,7 @@ from i3d_lightning.datasets.videos import DatasetSplit, Video
 from i3d_lightning.networks import I3D
 from i3d_lightning.plan import Clips, Experiment, Recipe
 from i3d_lightning.protocols import Job, fixed
+from i3d_lightning.video.transforms import normalise
 
 EPOCHS = 20
 TRAIN, TEST = 12, 5
@@ -55,7 +56,7 @@ def _last_layer(split: DatasetSplit) -> None:
 
     def logits(clip: Tensor) -> Tensor:
         with torch.no_grad():
-            features = network.extract_features(plain(clip[None].to(DEVICE))).mean((2, 3, 4))
+            features = network.extract_features(normalise(clip[None].to(DEVICE))).mean((2, 3, 4))
         scores: Tensor = classifier(features)
         return scores
 

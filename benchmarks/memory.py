@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
-import time
 
 import torch
-from networks import DEVICE, Step, in_bf16, plain
+from networks import DEVICE, Step, in_bf16
 from public_i3d import public_i3d
+from side_by_side import timed
 
 from i3d_lightning.networks import I3D
 from i3d_lightning.streams import channels_last, prepare
+from i3d_lightning.video.transforms import normalise
 
 Shape = tuple[int, int, int]  # clips, frames, px
 
@@ -51,23 +52,15 @@ def _measure(method: str, what: str, shape: Shape) -> tuple[float, float]:
     network = public_i3d(400, side) if is_public else channels_last(I3D(400))
     if "recomputed" in method:
         network.inception.recompute = True
-    ready = plain if is_public else prepare
+    ready = normalise if is_public else prepare
     if what == "train":
         step = Step(network, ready, "auto" if is_bf16 else "32-true")
-        times = [_timed(lambda: step(clip)) for _ in range(3)]
+        times = [timed(lambda: step(clip)) for _ in range(3)]
     else:
         network = network.to(DEVICE).eval()
         forward = in_bf16(network) if is_bf16 else network
         with torch.inference_mode():
-            times = [_timed(lambda: forward(ready(clip))) for _ in range(2)]
+            times = [timed(lambda: forward(ready(clip))) for _ in range(2)]
     if DEVICE.type == "cuda":
         return times[-1], torch.cuda.max_memory_allocated() / 1e9
     return times[-1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
-def _timed(method) -> float:
-    began = time.perf_counter()
-    method()
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began

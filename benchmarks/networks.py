@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from i3d_lightning.networks import I3D
 from i3d_lightning.streams import channels_last, precision, prepare
+from i3d_lightning.video.transforms import normalise
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 CLASSES = 400
@@ -31,8 +32,8 @@ def inference() -> None:
     public = public_i3d(CLASSES, 224).to(DEVICE).eval()
     ours = channels_last(I3D(CLASSES)).to(DEVICE).eval()
     forwards: dict[str, Forward] = {
-        "public I3D, float32": lambda x: public(plain(x)),
-        "public I3D, bf16 autocast": in_bf16(lambda x: public(plain(x))),
+        "public I3D, float32": lambda x: public(normalise(x)),
+        "public I3D, bf16 autocast": in_bf16(lambda x: public(normalise(x))),
         "ours, float32": lambda x: ours(prepare(x)),
         "ours, bf16": in_bf16(lambda x: ours(prepare(x))),
     }
@@ -50,8 +51,8 @@ def training() -> None:
     for frames, side in ((64, 224),) if DEVICE.type == "cuda" else ((16, 112), (16, 64)):
         clip = torch.randint(0, 256, (1, 3, frames, side, side), dtype=torch.uint8, device=DEVICE)
         steps = {
-            "public I3D, float32": Step(public_i3d(CLASSES, side), plain, "32-true"),
-            "public I3D, bf16 autocast": Step(public_i3d(CLASSES, side), plain, "bf16-mixed"),
+            "public I3D, float32": Step(public_i3d(CLASSES, side), normalise, "32-true"),
+            "public I3D, bf16 autocast": Step(public_i3d(CLASSES, side), normalise, "bf16-mixed"),
             "ours, float32": Step(channels_last(I3D(CLASSES)), prepare, "32-true"),
             "ours, as it trains by default": Step(channels_last(I3D(CLASSES)), prepare, "auto"),
         }
@@ -84,11 +85,6 @@ class Step:
         F.cross_entropy(logits, torch.zeros(len(clip), dtype=torch.long, device=DEVICE)).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
-
-
-def plain(clip: Tensor) -> Tensor:
-    """Bytes `b c t h w` in [-1, 1], as users of the public I3D make them."""
-    return clip.float() / 127.5 - 1
 
 
 def in_bf16(forward: Callable[..., Any]) -> Forward:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
-import urllib.request
 from pathlib import Path
 from types import ModuleType
 
+import torch
 from torch import nn
 
 URL = "https://raw.githubusercontent.com/piergiaj/pytorch-i3d/master/pytorch_i3d.py"
 SHA256 = "251d1a62c0f14681e8fbeba1b88ea389119d1c829cd8c4db68601cdb3434d187"
 
 
-def public_i3d(classes: int, side: int, frames_pooled: int = 2) -> nn.Module:
+def public_i3d(classes: int, side: int) -> nn.Module:
     """The network for RGB clips of a side in pixels; below 224 px its average pool shrinks with the grid."""
     network = _module().InceptionI3d(classes, in_channels=3)
-    network.avg_pool = nn.AvgPool3d((frames_pooled, -(-side // 32), -(-side // 32)), stride=1)
+    network.avg_pool = nn.AvgPool3d((2, -(-side // 32), -(-side // 32)), stride=1)
     return network
 
 
@@ -37,10 +36,11 @@ def _file() -> Path:
         return here
     cached = Path(os.environ.get("I3D_CACHE", Path.home() / ".cache/i3d-lightning")) / "pytorch_i3d.py"
     if not cached.is_file():
-        with urllib.request.urlopen(URL, timeout=60) as answer:
-            source = answer.read()
-        if hashlib.sha256(source).hexdigest() != SHA256:
-            raise SystemExit(f"{URL} is not the file that these benchmarks were made with.")
         cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_bytes(source)
+        try:
+            torch.hub.download_url_to_file(URL, str(cached), hash_prefix=SHA256, progress=False)
+        except (OSError, RuntimeError) as error:
+            raise SystemExit(
+                f"The baseline {URL} cannot be fetched ({error}): check the network, or put it at {cached}."
+            ) from None
     return cached

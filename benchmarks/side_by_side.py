@@ -19,13 +19,14 @@ def medians(methods: Mapping[str, Method], rounds: int = 5, warm_up: bool = True
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for number in range(-warm_up, rounds):
         for name, method in methods.items():
-            took = _timed(method)
+            took = timed(method)
             if number >= 0:
                 seconds[name].append(took)
     return {name: statistics.median(took) for name, took in seconds.items()}
 
 
-def _timed(method: Method) -> float:
+def timed(method: Method) -> float:
+    """Seconds that a method takes, until the device is done with it."""
     _wait()
     began = time.perf_counter()
     method()

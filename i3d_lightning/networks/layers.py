@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -61,20 +60,19 @@ class ConvUnit(nn.Module):
     def forward(self, x: Float[Tensor, "b c *grid"]) -> Float[Tensor, "b d *smaller"]:
         padding = same_padding(x.shape[2:], self.conv.kernel_size, self.conv.stride)
         inside = [before for before, _ in padding]
-        if any(before != after for before, after in padding):  # the convolution itself pads evenly only
+        # The convolution itself pads evenly only.
+        if any(before != after for before, after in padding) or self._breaks_bf16(x):
             x = F.pad(x, [n for pair in reversed(padding) for n in pair])
             inside = [0] * len(padding)
         convolve = F.conv2d if len(padding) == 2 else F.conv3d
-        exact = self._breaks_bf16(x)
-        with torch.autocast("cpu", enabled=False) if exact else nullcontext():
-            x = convolve(x.float() if exact else x, self.conv.weight, None, self.conv.stride, inside)
+        x = convolve(x, self.conv.weight, None, self.conv.stride, inside)
         return F.relu(self.bn(x), inplace=True)
 
     def _breaks_bf16(self, x: Tensor) -> bool:
         """Whether oneDNN's bf16 gradient of the weights reads memory that nothing has written.
 
         Seen on AVX512-bf16 CPUs with PyTorch 2.15 for 3x3x3 kernels over exactly two time steps, the
-        last blocks of a 16-frame clip: now and then a gradient is huge or NaN.
+        last blocks of a 16-frame clip, where the convolution pads: now and then a gradient is huge or NaN.
         """
         return (
             torch.is_grad_enabled()
@@ -104,7 +102,8 @@ class MaxPool(nn.Module):
         # which is the padding after, without a padded copy.
         before = [n for n, _ in same_padding(x.shape[2:], self.kernel, self.stride)]
         pool = F.max_pool2d if len(before) == 2 else F.max_pool3d
-        return pool(x, self.kernel, self.stride, before, ceil_mode=True)
+        with torch.autocast("cpu", enabled=False):  # which makes pools float32, for the same result in more time
+            return pool(x, self.kernel, self.stride, before, ceil_mode=True)
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel}, stride={self.stride}"

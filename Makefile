@@ -8,7 +8,7 @@ TORCH_BACKEND ?=
 # Flags of `i3d experiment`, all may be given: make experiment PROTOCOL=full-ft DATASET=ucf101 ROOT=/videos
 PROTOCOL ?= fixed
 SEEDS ?= 1
-FLAGS = $(foreach flag,protocol architecture stream pretraining weights dataset root split seed seeds name,\
+FLAGS = $(foreach flag,protocol architecture stream pretraining weights dataset root split seed seeds speed name,\
 	$(call given,$(flag),$($(call upper,$(flag)))))
 given = $(if $(2),--$(1) "$(2)")
 upper = $(shell echo $(1) | tr a-z A-Z)
@@ -23,7 +23,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make experiment takes PROTOCOL (origin, fixed, full-ft), DATASET, ROOT, SPLIT, STREAM, WEIGHTS, PRETRAINING,"
-	@echo "  ARCHITECTURE, SEED, SEEDS and NAME; ARGS=... passes anything else on to i3d (see $(I3D) experiment --help)."
+	@echo "  ARCHITECTURE, SEED, SEEDS, SPEED and NAME; ARGS=... passes anything else on to i3d (see $(I3D) experiment --help)."
 	@echo "  VENV=... puts the environment elsewhere; TORCH_BACKEND=cpu installs PyTorch without CUDA."
 
 setup: $(READY) ## Make the environment (uv where present, else venv and pip)
@@ -53,7 +53,7 @@ preview: $(READY) ## Draw a contact sheet of a data set (DATASET=, ROOT=)
 	@$(I3D) data preview $(foreach flag,dataset root split,$(call given,$(flag),$($(call upper,$(flag))))) $(ARGS)
 
 pretrain: $(READY) ## Pretrain on demo-Kinetics (or DATASET=kinetics ROOT=...)
-	@$(I3D) pretrain $(foreach flag,architecture stream pretraining weights dataset root seed name,\
+	@$(I3D) pretrain $(foreach flag,architecture stream pretraining weights dataset root seed speed name,\
 		$(call given,$(flag),$($(call upper,$(flag))))) $(ARGS)
 
 experiment: $(READY) ## Run a protocol and print the table of all runs: PROTOCOL=origin|fixed|full-ft
@@ -63,7 +63,7 @@ table: $(READY) ## Print the table of all runs again
 	@$(I3D) table $(call given,name,$(NAME)) $(ARGS)
 
 grid: $(READY) ## Run what is missing of a grid: FILE=experiments/table4.yaml
-	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(ARGS)
+	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(call given,speed,$(SPEED)) $(ARGS)
 
 compare: $(READY) ## ImageNet against Kinetics pretraining on the demo sets, with a picture
 	@$(I3D) grid experiments/demo-compare.yaml --name compare $(ARGS)

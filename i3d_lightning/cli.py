@@ -91,6 +91,7 @@ def pretrain(
     weights: str | None = None,
     root: Path | None = None,
     seed: int = 0,
+    speed: str | None = None,
     recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
     runs: Path = Path("runs"),
     cache: Path = Path("cache"),
@@ -108,6 +109,7 @@ def pretrain(
         weights: The ImageNet weights, by name or path.
         root: Folder of the data set; the demo set knows its own.
         seed: Seed of initialisation, order, augmentation and dropout.
+        speed: `auto` (by the device), `exact` (float32), `bf16`, or `compiled` (training steps of it).
         recipe: Settings that differ from the data set's recipe.
         runs: Folder of all runs, tables included.
         cache: Folder of flow and features, shared by all runs; may be deleted at any time.
@@ -125,7 +127,7 @@ def pretrain(
     architecture = architecture or ("convnet" if plan.is_imagenet(dataset) else "i3d")
     cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], [seed])
     space = Workspace(runs, cache, name=name, trainer=trainer or {})
-    _run(cells, weights, root, recipe, space, json)
+    _run(cells, weights, root, _changes(recipe, speed), space, json)
 
 
 def experiment(
@@ -139,6 +141,7 @@ def experiment(
     split: str = "1",
     seed: int = 0,
     seeds: int = 1,
+    speed: str | None = None,
     recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
     runs: Path = Path("runs"),
     cache: Path = Path("cache"),
@@ -161,6 +164,7 @@ def experiment(
         split: Official split, or several: `1,2,3`.
         seed: The first seed.
         seeds: How many seeds, counted up from the first.
+        speed: `auto` (by the device), `exact` (float32), `bf16`, or `compiled` (training steps of it).
         recipe: Settings that differ from the data set's recipe.
         runs: Folder of all runs, tables included.
         cache: Folder of flow and features, shared by all runs; may be deleted at any time.
@@ -175,7 +179,8 @@ def experiment(
         raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
     numbers = range(seed, seed + seeds)
     cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
-    _run(cells, weights, root, recipe, Workspace(runs, cache, name=name, trainer=trainer or {}), json)
+    space = Workspace(runs, cache, name=name, trainer=trainer or {})
+    _run(cells, weights, root, _changes(recipe, speed), space, json)
 
 
 def predict(
@@ -215,6 +220,7 @@ def grid(
     file: Path,
     root: dict[str, Path] | None = None,
     seeds: int | None = None,
+    speed: str | None = None,
     runs: Path = Path("runs"),
     cache: Path = Path("cache"),
     name: str = "",
@@ -227,6 +233,7 @@ def grid(
         file: Describes the grid: see experiments/ and i3d_lightning/grid.py.
         root: Folder of each real data set: `{ucf101: /path, hmdb51: /path}`.
         seeds: Run every cell with so many seeds, counted up from 0, instead of the file's.
+        speed: As in `i3d experiment`, where the file says nothing else.
         runs: Folder of all runs, tables included.
         cache: Folder of flow and features, shared by all runs; may be deleted at any time.
         name: A folder below `runs`, to keep runs with other settings apart.
@@ -241,6 +248,8 @@ def grid(
     wanted = grids.read_grid(file)
     if seeds is not None:
         wanted = grids.with_seeds(wanted, range(seeds))
+    if speed is not None:
+        wanted = grids.with_speed(wanted, speed)
     space = Workspace(runs, cache, name=name, trainer=trainer or {})
     if dry_run:
         for cell in grids.ordered(wanted.cells, root or {}):
@@ -495,7 +504,7 @@ def _run(
     cells: Sequence[Experiment],
     weights: str | None,
     root: Path | None,
-    recipe: Any,
+    changes: Mapping[str, Any],
     space: Workspace,
     json: bool,
 ) -> None:
@@ -503,7 +512,6 @@ def _run(
 
     _quieten_lightning()
     given = _weights_by_stream(weights, {c.stream for c in cells})
-    changes = plan.plain(recipe)
     for cell in {replace(c, seed=0) for c in cells}:  # what is wrong with any is said before one costs time
         recipes.recipe_for(cell, changes)
         runner.read_data(cell, root, space)
@@ -511,6 +519,14 @@ def _run(
     _show_table(results.scores(results.collect(space.runs / space.name)), space.runs / space.name)
     if json:
         _print_json(score.as_json() for score in results.scores(done))
+
+
+def _changes(recipe: Any, speed: str | None) -> dict[str, Any]:
+    """The settings of a recipe that were said."""
+    changes: dict[str, Any] = plan.plain(recipe)
+    if speed is not None:
+        changes["training"]["speed"] = speed
+    return changes
 
 
 def _quieten_lightning() -> None:

@@ -249,6 +249,11 @@ def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def with_speed(grid: Grid, speed: str) -> Grid:
+    """The same grid computed another way, but for cells whose own recipe says how."""
+    return replace(grid, recipe=_merge(grid.recipe, {"training": {"speed": speed}}))
+
+
 def with_seeds(grid: Grid, seeds: Sequence[int]) -> Grid:
     """The same grid at other seeds."""
     cells = dict.fromkeys(replace(cell, seed=seed) for seed in seeds for cell in grid.cells)

@@ -20,6 +20,7 @@ Architecture = Literal["convnet", "convnet-lstm", "c3d", "two-stream", "fused-3d
 Stream = Literal["rgb", "flow", "joint"]
 Pretraining = Literal["none", "imagenet", "kinetics", "imagenet+kinetics"]
 Protocol = Literal["origin", "fixed", "full-ft"]
+Speed = Literal["auto", "exact", "bf16", "compiled"]
 
 PAPER: tuple[Architecture, ...] = ("convnet-lstm", "c3d", "two-stream", "fused-3d", "i3d")
 """Rows (a) to (e) of the paper's tables."""
@@ -166,7 +167,8 @@ class Training:
             `video.flow.image_folders`.
         recompute: Compute activations again for the gradients instead of keeping them: less memory, for
             long clips, and about a third more time.
-        precision: A Lightning precision, or `auto`: bf16 where the device has bf16 matrix units.
+        speed: `exact` (float32), `bf16`, `compiled` (bf16, training steps compiled) or `auto`, by the
+            device; see `i3d_lightning.speed`.
         workers: Data-loading processes, or -1 to choose by the number of cores.
     """
 
@@ -188,7 +190,7 @@ class Training:
     batchnorm_momentum: float = 0.1
     flow: str = "stored"
     recompute: bool = False
-    precision: str = "auto"
+    speed: Speed = "auto"
     workers: int = -1
 
     @property

@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from torch import Tensor
 
-from i3d_lightning import architectures, plan
+from i3d_lightning import architectures, plan, speed
 from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.folds import group_folds
 from i3d_lightning.datasets.lists import DatasetSplit, Video
@@ -29,7 +29,7 @@ from i3d_lightning.plan import Experiment, InputError, Recipe
 from i3d_lightning.results import Predictions
 from i3d_lightning.softmax import fit_cross_validated
 from i3d_lightning.stall import StallMeter
-from i3d_lightning.streams import VideoStream, precision
+from i3d_lightning.streams import VideoStream
 from i3d_lightning.weights import Weights, apply_weights, bootstrap
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def feature_key(job: Job) -> str:
         clips.fps, clips.short_side, clips.crop, clips.train_frames, clips.test_frames, clips.snapshot
     )  # fmt: skip
     flow = (job.recipe.flow, job.recipe.training.flow) if stream != "rgb" else None
-    numbers = str(precision(job.recipe.training.precision))
+    numbers = speed.choose(job.recipe.training.speed).precision
     # What image weights do not cover is new, and follows from the seed.
     new = (job.recipe.training.first_layer, job.experiment.seed) if _bootstraps(job) else None
     return plan.digest(
@@ -169,10 +169,12 @@ def _data(job: Job) -> VideoDataModule:
 
 
 def _trainer(job: Job, **fit: Any) -> L.Trainer:
+    how = speed.choose(job.recipe.training.speed)
+    speed.forbid_tf32(how)
     return L.Trainer(
         default_root_dir=job.folder,
         logger=list(job.loggers),
-        precision=precision(job.recipe.training.precision),
+        precision=how.precision,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -7,10 +7,10 @@ the user changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from i3d_lightning import architectures, plan
-from i3d_lightning.plan import Architecture, Clips, Experiment, InputError, Recipe, Stream
+from i3d_lightning.plan import Architecture, Clips, Experiment, InputError, Recipe, Stream, Training
 
 Changes = Mapping[str, Any]
 
@@ -116,6 +116,7 @@ def recipe_for(experiment: Experiment, changes: Changes) -> Recipe:
     recipe = Recipe(clips=architectures.spec(experiment.architecture).clips)
     recipe = plan.compose(recipe, *_usual(experiment), changes)
     _check_clips(experiment, recipe.clips)
+    _check_training(recipe.training)
     return recipe
 
 
@@ -134,6 +135,15 @@ def _usual(experiment: Experiment) -> list[Changes]:
     if plan.is_imagenet(dataset):
         usual.append(DEMO_IMAGENET)
     return usual
+
+
+def _check_training(training: Training) -> None:
+    plan.check_known("speed", training.speed, get_args(plan.Speed))
+    if training.recompute and training.speed == "compiled":
+        raise InputError(
+            "training.recompute and speed 'compiled' exclude each other, as compiling chooses what to "
+            "recompute by itself: drop one of them."
+        )
 
 
 def _check_clips(experiment: Experiment, clips: Clips) -> None:

@@ -24,7 +24,7 @@ import torch
 import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from i3d_lightning import plan, tracking
+from i3d_lightning import plan, speed, tracking
 from i3d_lightning.datasets.demo import render_demo
 from i3d_lightning.datasets.lists import DatasetSplit, read_dataset
 from i3d_lightning.files import write_atomically
@@ -92,15 +92,15 @@ def run(
             pretraining and then for published weights.
         changes: Settings that differ from the recipe's, nested as `Recipe` is.
         settings: Gives the like for pretraining that has to be run first; by default it shares the
-            settings of optical flow and has its own recipe for the rest.
+            settings of optical flow and the speed, and has its own recipe for the rest.
 
     Raises:
         InputError: Something given is wrong, or the folder holds a run with other settings.
     """
     recipe = recipe_for(experiment, changes or {})
     data = read_data(experiment, root, space)
-    flow = {"flow": changes["flow"]} if changes and "flow" in changes else {}
-    start = starting_weights(experiment, weights, space, root, settings or (lambda pretraining: flow))
+    shared = _shared(changes or {})
+    start = starting_weights(experiment, weights, space, root, settings or (lambda pretraining: shared))
     fingerprint = _fingerprint(experiment, recipe, start, data)
     folder = space.folder(experiment)
     _check_fingerprint(folder, fingerprint)
@@ -109,7 +109,7 @@ def run(
     if done is not None:
         log.info("%s is complete: top-1 %.1f %% (not run again).", experiment.name, done.metrics["top1"])
         return done
-    _announce(experiment, data, start, folder)
+    _announce(experiment, recipe, data, start, folder)
     began = time.perf_counter()
     if experiment.stream != "rgb" and recipe.training.flow == "stored":
         _compute_flow(data, recipe, space)
@@ -136,6 +136,13 @@ def run(
     assert result is not None
     _summarise(result)
     return result
+
+
+def _shared(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an experiment's own settings, those that its pretraining takes over."""
+    shared = {"flow": changes["flow"]} if "flow" in changes else {}
+    wanted = changes.get("training", {}).get("speed")
+    return {**shared, "training": {"speed": wanted}} if wanted else shared
 
 
 def starting_weights(
@@ -216,7 +223,7 @@ def _fingerprint(
     training = settings["training"]
     del training["workers"], training["recompute"]  # which change how, not what is computed
     if experiment.protocol == "fixed":
-        settings["training"] = {name: training[name] for name in ("precision", "flow")}
+        settings["training"] = {name: training[name] for name in ("speed", "flow")}
     if experiment.stream == "rgb":
         del settings["flow"], settings["training"]["flow"]
     videos = [[(v.id, v.label, v.path.stat().st_size) for v in part] for part in (data.train, data.test)]
@@ -251,7 +258,9 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _announce(experiment: Experiment, data: DatasetSplit, weights: Weights | None, folder: Path) -> None:
+def _announce(
+    experiment: Experiment, recipe: Recipe, data: DatasetSplit, weights: Weights | None, folder: Path
+) -> None:
     absent = ""
     if data.missing_train or data.missing_test:
         absent = (
@@ -261,8 +270,9 @@ def _announce(experiment: Experiment, data: DatasetSplit, weights: Weights | Non
     verb = "Resuming" if (folder / "last.ckpt").exists() else "Running"
     source = f" from {weights.source}" if weights else ""
     log.info(
-        "%s %s%s: %d training and %d test videos of %d classes%s.",
+        "%s %s%s: %d training and %d test videos of %d classes%s, %s.",
         verb, experiment.name, source, len(data.train), len(data.test), len(data.classes), absent,
+        speed.choose(recipe.training.speed).description,
     )  # fmt: skip
 
 

@@ -15,22 +15,12 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from i3d_lightning import speed
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Training, digest
 from i3d_lightning.video.transforms import normalise
 
 log = logging.getLogger(__name__)
-
-
-def precision(wanted: str) -> Any:
-    """The Lightning precision behind `auto`: bf16 where the device has bf16 matrix instructions."""
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    features = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    has_bf16 = any(getattr(torch.cpu, name, bool)() for name in features)
-    return "bf16-mixed" if has_bf16 else "32-true"
 
 
 class VideoStream(L.LightningModule):
@@ -59,6 +49,9 @@ class VideoStream(L.LightningModule):
         self._plateau_state: dict[str, Any] | None = None
         self.plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self.metrics = nn.ModuleDict({part: _metrics(classes) for part in ("fit", "val")})
+        # Only training steps: their clips are all of one size, and those of tests are not.
+        compiled = speed.choose(training.speed).compiled
+        self._trained = torch.compile(self.forward) if compiled else self.forward
 
     def forward(self, clips: Sequence[Tensor]) -> Tensor:
         """Logits `b k s` of uint8 clips `b c t h w`, one for each thing that the network sees."""
@@ -75,7 +68,8 @@ class VideoStream(L.LightningModule):
         self._step(batch, "val")
 
     def _step(self, batch: dict[str, Any], part: str) -> Tensor:
-        steps, labels = self(batch["clips"]), batch["label"]
+        forward = self._trained if part == "fit" else self
+        steps, labels = forward(batch["clips"]), batch["label"]
         logits = self.network.over_steps(steps)
         if self.network.supervised_at_every_step:
             loss = F.cross_entropy(steps, labels[:, None].expand(-1, steps.shape[2]))
@@ -147,6 +141,7 @@ class VideoStream(L.LightningModule):
                 lr=settings.scaled_learning_rate,
                 momentum=settings.momentum,
                 weight_decay=settings.weight_decay,
+                fused=True,
             )
         else:
             optimizer = torch.optim.AdamW(

@@ -8,7 +8,7 @@ from tiny import TINY
 
 from i3d_lightning import runner
 from i3d_lightning.cli import main
-from i3d_lightning.grid import ordered, read_grid, run_grid, with_seeds
+from i3d_lightning.grid import Grid, ordered, read_grid, run_grid, with_seeds, with_speed
 from i3d_lightning.plan import Experiment, InputError
 from i3d_lightning.runner import Workspace
 
@@ -152,3 +152,11 @@ def test_a_failing_cell_is_survived_and_run_again(tmp_path, tiny_ucf, monkeypatc
     capsys.readouterr()
     main(["table", "--json", f"--runs={space.runs}"])
     assert len([json.loads(line) for line in capsys.readouterr().out.splitlines()]) == 3
+
+
+def test_another_speed_holds_for_every_cell_but_those_that_say_their_own():
+    cells = [Experiment(name, "rgb", "none", "origin", "ucf101") for name in ("i3d", "c3d")]
+    wanted = Grid(tuple(cells), {"training": {"steps": 5}}, {"c3d": {"training": {"speed": "bf16"}}})
+    faster = with_speed(wanted, "exact")
+    assert faster.changes(cells[0])["training"] == {"steps": 5, "speed": "exact"}
+    assert faster.changes(cells[1])["training"] == {"steps": 5, "speed": "bf16"}

@@ -8,9 +8,10 @@ from torch.utils.data import DataLoader
 
 from i3d_lightning.datasets.clips import collate_whole
 from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.networks.inception import Inception
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Training
-from i3d_lightning.streams import FrozenStream, VideoStream, precision, prepare
+from i3d_lightning.streams import FrozenStream, VideoStream, prepare
 
 
 def items(n: int, classes: int = 3) -> list[dict]:
@@ -118,6 +119,25 @@ def test_clips_arrive_in_minus_one_to_one_and_channels_last():
     assert ready.is_contiguous(memory_format=torch.channels_last_3d)
 
 
-def test_precision_is_taken_at_its_word_and_auto_is_one_of_two():
-    assert precision("32-true") == "32-true"
-    assert precision("auto") in ("32-true", "bf16-mixed")
+@pytest.mark.slow
+def test_compiled_training_steps_have_the_gradients_of_those_that_are_not():
+    class Small(VideoNetwork):
+        feature_size = 192
+
+        def __init__(self) -> None:
+            super().__init__(0.0)
+            self.inception = Inception(3, final_endpoint="Conv3d_2c_3x3")
+            self.reset_classifier(3)
+
+        def forward_features(self, clip):
+            return self.inception(clip).mean((3, 4))
+
+    batch = next(iter(batches(4, size=4)))
+    gradients = []
+    for how in ("bf16", "compiled"):
+        torch.manual_seed(0)
+        stream = VideoStream(Small(), 3, Training(speed=how), 0)
+        with torch.autocast("cpu", torch.bfloat16):
+            stream.training_step(batch, 0).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in stream.parameters()]))
+    assert torch.nn.functional.cosine_similarity(*gradients, 0) > 0.999

@@ -19,7 +19,7 @@ TINY = {
         "reference_batch": 6,
         "device_batch": 6,
         "workers": 0,
-        "precision": "32-true",
+        "speed": "exact",
     },
 }
 

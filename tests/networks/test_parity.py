@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from i3d_lightning.networks import I3D
-from i3d_lightning.streams import channels_last, precision, prepare
+from i3d_lightning.speed import choose
+from i3d_lightning.streams import channels_last, prepare
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.transforms import centre_place, crop
 from i3d_lightning.weights import apply_weights, load_weights
@@ -139,7 +140,7 @@ def test_agrees_with_the_published_logits_of_the_authors_clip(assets):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(precision("auto") == "32-true", reason="this device has no bf16 matrix instructions")
+@pytest.mark.skipif(choose("auto").precision == "32-true", reason="this device has no bf16 instructions")
 def test_bf16_of_real_clips_gives_the_classes_of_float32(assets):
     """Forty clips of UCF-101: the same class wherever two logits are apart, and nearly the probabilities."""
     network = I3D(400).eval()

@@ -54,7 +54,7 @@ def _measure(method: str, what: str, shape: Shape) -> tuple[float, float]:
         network.inception.recompute = True
     ready = normalise if is_public else prepare
     if what == "train":
-        step = Step(network, ready, "auto" if is_bf16 else "32-true")
+        step = Step(network, ready, "auto" if is_bf16 else "exact")
         times = [timed(lambda: step(clip)) for _ in range(3)]
     else:
         network = network.to(DEVICE).eval()

@@ -24,11 +24,11 @@ from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.folds import group_folds
 from i3d_lightning.datasets.lists import DatasetSplit, Video
 from i3d_lightning.features import VERSION, FeatureStore, frozen_features
+from i3d_lightning.meters import MemoryMeter, StallMeter
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.plan import Experiment, InputError, Recipe
 from i3d_lightning.results import Predictions
 from i3d_lightning.softmax import fit_cross_validated
-from i3d_lightning.stall import StallMeter
 from i3d_lightning.streams import VideoStream
 from i3d_lightning.weights import Weights, apply_weights, bootstrap
 
@@ -72,12 +72,14 @@ class Outcome:
         network: The trained network.
         metrics: Further measurements, plain data.
         unreadable: Ids of the videos that could not be decoded, by part, with the reason.
+        peak_memory: Bytes that passes over whole videos took at most, where there were any.
     """
 
     predictions: Predictions
     network: VideoNetwork
     metrics: dict[str, Any]
     unreadable: dict[str, dict[str, str]]
+    peak_memory: int | None
 
 
 def origin(job: Job) -> Outcome:
@@ -100,7 +102,8 @@ def fixed(job: Job) -> Outcome:
     network = _network(job)
     data = _data(job)
     store = FeatureStore(job.cache / "features", feature_key(job))
-    trainer = _trainer(job)
+    memory = MemoryMeter()
+    trainer = _trainer(job, callbacks=[memory])
 
     features, train, lost = frozen_features(network, job.data.train, data, store, trainer)
     if not train:
@@ -123,7 +126,7 @@ def fixed(job: Job) -> Outcome:
         "penalty": classifier.penalty,
     }
     predictions = _predictions(job.data.test, logits, len(job.data.classes))
-    return Outcome(predictions, network, metrics, {"train": lost, "test": lost_test})
+    return Outcome(predictions, network, metrics, {"train": lost, "test": lost_test}, memory.peak)
 
 
 PROTOCOLS: dict[str, Callable[[Job], Outcome]] = {"origin": origin, "fixed": fixed, "full-ft": full_ft}
@@ -178,7 +181,7 @@ def _trainer(job: Job, **fit: Any) -> L.Trainer:
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        enable_checkpointing="callbacks" in fit,
+        enable_checkpointing="max_epochs" in fit,
         **{**fit, **job.trainer},
     )
 
@@ -197,6 +200,7 @@ def _train_and_test(job: Job, network: VideoNetwork) -> Outcome:
         )
     data = _data(job)
     stream = VideoStream(network, len(job.data.classes), training, job.experiment.seed)
+    memory = MemoryMeter()
     trainer = _trainer(
         job,
         max_epochs=training.steps // training.validate_every,
@@ -206,6 +210,7 @@ def _train_and_test(job: Job, network: VideoNetwork) -> Outcome:
                 job.folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
             ),
             StallMeter(),
+            memory,
             *([LearningRateMonitor()] if job.loggers else []),
         ],
     )
@@ -224,7 +229,7 @@ def _train_and_test(job: Job, network: VideoNetwork) -> Outcome:
         metrics["train_top1"] = seen.accuracy()
     unreadable["train"] |= data.unreadable
     predictions, unreadable["test"] = _predict(trainer, stream, data, job.data.test, len(job.data.classes))
-    return Outcome(predictions, network, metrics, unreadable)
+    return Outcome(predictions, network, metrics, unreadable, memory.peak)
 
 
 def _predict(

@@ -354,6 +354,7 @@ def _store(folder: Path, job: Job, outcome: Outcome, seconds: float) -> None:
         "weights": weights and {"source": weights.source, "sha256": weights.sha256},
         "metrics": outcome.metrics,
         "seconds": round(seconds, 1),
+        "peak_memory": outcome.peak_memory,
     }
     _write_json(folder / RESULT, result)
     (folder / "last.ckpt").unlink(missing_ok=True)
@@ -370,11 +371,12 @@ def _pretraining_after(experiment: Experiment) -> plan.Pretraining:
 
 def _summarise(run: Run) -> None:
     metrics = run.metrics
-    fitted = metrics["metrics"].get("train_top1")
+    fitted, peak = metrics["metrics"].get("train_top1"), metrics["peak_memory"]
     log.info(
-        "%s: top-1 %.1f %%, top-5 %.1f %% on %d test videos%s, in %.0f s.",
+        "%s: top-1 %.1f %%, top-5 %.1f %% on %d test videos%s, in %.0f s%s.",
         run.experiment.name, metrics["top1"], metrics["top5"], metrics["videos"],
         f" ({fitted:.1f} % on the training videos)" if fitted is not None else "", metrics["seconds"],
+        f", whole videos in {peak / 1e9:.1f} GB" if peak else "",
     )  # fmt: skip
     for part, consequence in (("train", "left out of training"), ("test", "counted as wrong")):
         for video, why in metrics["unreadable"][part].items():

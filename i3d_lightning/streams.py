@@ -216,7 +216,7 @@ def channels_last(network: VideoNetwork) -> VideoNetwork:
 
 def prepare(clip: Tensor) -> Tensor:
     """uint8 `b c t h w` as the network wants it: in [-1, 1], channels last in memory."""
-    return normalise(clip).contiguous(memory_format=torch.channels_last_3d)
+    return normalise(clip.contiguous(memory_format=torch.channels_last_3d))
 
 
 def merged(mine: dict[int, Any]) -> dict[int, Any]:

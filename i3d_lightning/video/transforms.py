@@ -94,7 +94,7 @@ def grey(rgb: UInt8[Tensor, "*b 3 t h w"]) -> UInt8[Tensor, "*b t h w"]:
 
 def normalise(clip: UInt8[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
     """Maps 0..255 to [-1, 1]: RGB as the published networks want it, flow as flow / bound."""
-    return clip.float() / 127.5 - 1
+    return clip.to(torch.float32, copy=True).div_(127.5).sub_(1)
 
 
 def quantise_flow(flow: Float[Tensor, "t 2 h w"], bound: float) -> UInt8[Tensor, "2 t h w"]:

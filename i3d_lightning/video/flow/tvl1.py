@@ -22,8 +22,10 @@ from i3d_lightning.video.flow import solvers
 
 log = logging.getLogger(__name__)
 
-PART = 64
-"""Pairs that go through the steps together, so that memory stays bounded."""
+PART = {"cpu": 64}
+PART_ELSEWHERE = 256
+"""Pairs that go through the steps together, by device, so that memory stays bounded (about 15 MB each at
+341x256 px). The thousands of kernels that a part starts on a GPU are to take longer than starting them."""
 
 SMALLEST = 16
 """Pixels that the shorter side of the coarsest scale has at least, as in OpenCV."""
@@ -52,7 +54,8 @@ def compute_flow(
     images = frames.to(torch.float32)
     pairs = images[:, :-1].reshape(-1, h, w), images[:, 1:].reshape(-1, h, w)
     solve = solvers.choose(solver, frames.device)
-    parts = zip(*(side.split(PART) for side in pairs), strict=True)
+    together = PART.get(frames.device.type, PART_ELSEWHERE)
+    parts = zip(*(side.split(together) for side in pairs), strict=True)
     flow = torch.cat([_pairs(first, second, settings, solve) for first, second in parts])
     return flow.unflatten(0, (b, t - 1))
 

@@ -75,10 +75,13 @@ TRITON = """
 import torch
 from test_solvers import SETTINGS, linearised
 from i3d_lightning.video.flow.solvers import cuda, reference
+from i3d_lightning.video.flow.solvers.median import median_filter
 problem, flow, dual = linearised()
 _, expected, expected_dual = linearised()
 reference.solve(problem, expected, expected_dual, SETTINGS)
 cuda.solve(problem, flow, dual, SETTINGS)
+for side in (3, 5):
+    assert torch.equal(cuda.median_filter(flow, side).flatten(0, 1), median_filter(flow.flatten(0, 1), side))
 torch.testing.assert_close(flow, expected, atol=1e-3, rtol=0)
 torch.testing.assert_close(dual, expected_dual, atol=1e-3, rtol=0)
 """
@@ -92,6 +95,26 @@ def test_the_triton_kernels_agree_with_the_reference_when_interpreted():
         env={**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": here},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("capability", [70, 90])
+def test_the_triton_kernels_compile_for_gpus(capability):
+    """To machine code, which takes no GPU; Triton's interpreter lets pass what its compiler refuses."""
+    compiler = pytest.importorskip("triton.compiler")
+    from triton.backends.compiler import GPUTarget
+
+    from i3d_lightning.video.flow.solvers import cuda
+
+    constants = {
+        "BLOCK": 256, "SMALLEST": reference.SMALLEST_GRADIENT, "SIDE": 5, "COMPARISONS": network(25)
+    }  # fmt: skip
+    kinds = {**dict.fromkeys(constants, "constexpr"), "height": "i32", "width": "i32"}
+    pointers = ("problem", "flow", "dual", "moved_before", "moved", "image", "filtered")
+    for kernel in (cuda._flow_kernel, cuda._dual_kernel, cuda._median_kernel):
+        types = {name: kinds.get(name, "*fp32" if name in pointers else "fp32") for name in kernel.arg_names}
+        given = {name: value for name, value in constants.items() if name in types}
+        source = compiler.ASTSource(kernel, signature=types, constexprs=given)
+        assert compiler.compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

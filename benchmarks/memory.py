@@ -6,13 +6,13 @@ Each measurement has a process of its own, whose largest size counts (on a GPU: 
 from __future__ import annotations
 
 import multiprocessing
-import resource
 
 import torch
 from networks import DEVICE, Step, in_bf16
 from public_i3d import public_i3d
 from side_by_side import timed
 
+from i3d_lightning.meters import peak
 from i3d_lightning.networks import I3D
 from i3d_lightning.streams import channels_last, prepare
 from i3d_lightning.video.transforms import normalise
@@ -61,6 +61,4 @@ def _measure(method: str, what: str, shape: Shape) -> tuple[float, float]:
         forward = in_bf16(network) if is_bf16 else network
         with torch.inference_mode():
             times = [timed(lambda: forward(ready(clip))) for _ in range(2)]
-    if DEVICE.type == "cuda":
-        return times[-1], torch.cuda.max_memory_allocated() / 1e9
-    return times[-1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return times[-1], (peak(DEVICE) or float("nan")) / 1e9

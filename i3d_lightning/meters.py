@@ -52,10 +52,10 @@ class MemoryMeter(L.Callback):
         self.peak: int | None = None
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        _forget_peak(pl_module.device)
+        forget_peak(pl_module.device)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        found = _peak(pl_module.device)
+        found = peak(pl_module.device)
         if found is not None:
             self.peak = max(found, self.peak or 0)
 
@@ -65,7 +65,8 @@ class MemoryMeter(L.Callback):
 _PROCESS = Path("/proc/self")
 
 
-def _forget_peak(device: torch.device) -> None:
+def forget_peak(device: torch.device) -> None:
+    """Lets `peak` count from now."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -73,7 +74,8 @@ def _forget_peak(device: torch.device) -> None:
             (_PROCESS / "clear_refs").write_text("5")  # see proc(5)
 
 
-def _peak(device: torch.device) -> int | None:
+def peak(device: torch.device) -> int | None:
+    """The most bytes that PyTorch allocated on a GPU, or that this process has held, where that is told."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if not _PROCESS.exists():

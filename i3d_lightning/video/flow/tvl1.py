@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 PART = {"cpu": 64}
 PART_ELSEWHERE = 256
-"""Pairs that go through the steps together, by device, so that memory stays bounded (about 15 MB each at
-341x256 px). The thousands of kernels that a part starts on a GPU are to take longer than starting them."""
+"""Pairs that go through the steps together, by device, so that memory stays bounded (about 20 MB each at
+341x256 px). The hundreds of kernels that a part starts on a GPU are to take longer than starting them."""
 
 SMALLEST = 16
 """Pixels that the shorter side of the coarsest scale has at least, as in OpenCV."""

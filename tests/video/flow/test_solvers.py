@@ -19,12 +19,14 @@ from i3d_lightning.video.flow.solvers.median import median_filter, network
 SETTINGS = Flow(inner_iterations=20, outer_iterations=3)
 
 
-def linearised(pairs: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Problems, a flow and dual variables to begin with, 21x30 px; the first pair has nothing to do."""
+def linearised(
+    pairs: int = 3, size: tuple[int, int] = (21, 30)
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Problems, a flow and dual variables to begin with; the first pair has nothing to do."""
     generator = torch.Generator().manual_seed(0)
-    problem = 10 * torch.randn(pairs, 3, 21, 30, generator=generator)
-    flow = torch.randn(pairs, 2, 21, 30, generator=generator)
-    dual = 0.3 * torch.randn(pairs, 4, 21, 30, generator=generator)
+    problem = 10 * torch.randn(pairs, 3, *size, generator=generator)
+    flow = torch.randn(pairs, 2, *size, generator=generator)
+    dual = 0.3 * torch.randn(pairs, 4, *size, generator=generator)
     for part in (problem, flow, dual):
         part[0] = 0
     problem[1, :2, 5:9] = 0  # nothing to see
@@ -73,18 +75,25 @@ def test_threads_change_nothing():
 
 TRITON = """
 import torch
-from test_solvers import SETTINGS, linearised
+from test_solvers import TRITON_SETTINGS, linearised
 from i3d_lightning.video.flow.solvers import cuda, reference
 from i3d_lightning.video.flow.solvers.median import median_filter
-problem, flow, dual = linearised()
-_, expected, expected_dual = linearised()
-reference.solve(problem, expected, expected_dual, SETTINGS)
-cuda.solve(problem, flow, dual, SETTINGS)
+for size, settings in TRITON_SETTINGS:
+    (problem, flow, dual), (_, expected, expected_dual) = linearised(3, size), linearised(3, size)
+    reference.solve(problem, expected, expected_dual, settings)
+    cuda.solve(problem, flow, dual, settings)
+    torch.testing.assert_close(flow, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(dual, expected_dual, atol=1e-5, rtol=0)
 for side in (3, 5):
     assert torch.equal(cuda.median_filter(flow, side).flatten(0, 1), median_filter(flow.flatten(0, 1), side))
-torch.testing.assert_close(flow, expected, atol=1e-3, rtol=0)
-torch.testing.assert_close(dual, expected_dual, atol=1e-3, rtol=0)
 """
+
+TRITON_SETTINGS = [
+    ((21, 30), Flow(inner_iterations=7, outer_iterations=2, epsilon=0.0)),  # never stops, part of a kernel
+    ((21, 30), Flow(inner_iterations=15, outer_iterations=2, epsilon=0.3)),  # stops within a kernel
+    ((21, 30), Flow(inner_iterations=7, outer_iterations=4, epsilon=0.45, median=3)),
+    ((70, 60), Flow(inner_iterations=5, outer_iterations=2, epsilon=0.6, median=1)),  # of several tiles
+]
 
 
 def test_the_triton_kernels_agree_with_the_reference_when_interpreted():
@@ -105,27 +114,29 @@ def test_the_triton_kernels_compile_for_gpus(capability):
 
     from i3d_lightning.video.flow.solvers import cuda
 
-    constants = {
-        "BLOCK": 256, "SMALLEST": reference.SMALLEST_GRADIENT, "SIDE": 5, "COMPARISONS": network(25)
-    }  # fmt: skip
-    kinds = {**dict.fromkeys(constants, "constexpr"), "height": "i32", "width": "i32"}
-    pointers = ("problem", "flow", "dual", "moved_before", "moved", "image", "filtered")
-    for kernel in (cuda._flow_kernel, cuda._dual_kernel, cuda._median_kernel):
-        types = {name: kinds.get(name, "*fp32" if name in pointers else "fp32") for name in kernel.arg_names}
-        given = {name: value for name, value in constants.items() if name in types}
-        source = compiler.ASTSource(kernel, signature=types, constexprs=given)
-        assert compiler.compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]
+    iterations = {"SMALLEST": 1e-7, "AT_ONCE": cuda.AT_ONCE, "ROWS": 16, "SIDE": cuda.SIDE}
+    median = {"SIDE": 5, "COMPARISONS": network(25), "BLOCK": 256}
+    whole = dict.fromkeys(("pairs", "iterations", "height", "width", "across"), "i32")
+    single = dict.fromkeys(("limit", "most", "theta", "speed"), "fp32")
+    for kernel, constants in ((cuda._iterate_kernel, iterations), (cuda._median_kernel, median)):
+        kinds = {**whole, **single, **dict.fromkeys(constants, "constexpr")}
+        types = {name: kinds.get(name, "*fp32") for name in kernel.arg_names}
+        source = compiler.ASTSource(kernel, signature=types, constexprs=constants)
+        target = GPUTarget("cuda", capability, 32)
+        assert compiler.compile(source, target, options={"num_warps": cuda.WARPS}).asm["cubin"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_triton_kernels_agree_with_the_reference_on_a_gpu():
     from i3d_lightning.video.flow.solvers import cuda
 
-    problem, expected, expected_dual = linearised()
-    flow, dual = expected.cuda(), expected_dual.cuda()
-    reference.solve(problem, expected, expected_dual, SETTINGS)
-    cuda.solve(problem.cuda(), flow, dual, SETTINGS)
-    torch.testing.assert_close(flow.cpu(), expected, atol=1e-3, rtol=0)
+    for size, settings in TRITON_SETTINGS:
+        problem, expected, expected_dual = linearised(4, size)
+        flow, dual = expected.cuda(), expected_dual.cuda()
+        reference.solve(problem, expected, expected_dual, settings)
+        cuda.solve(problem.cuda(), flow, dual, settings)
+        torch.testing.assert_close(flow.cpu(), expected, atol=1e-3, rtol=0)
+        torch.testing.assert_close(dual.cpu(), expected_dual, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("side", [3, 5])

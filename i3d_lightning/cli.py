@@ -16,15 +16,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 from jsonargparse import ArgumentParser
 
 from i3d_lightning import plan
 from i3d_lightning.plan import DEMO_TARGETS, FUSION, Experiment, InputError
-
-if TYPE_CHECKING:
-    from i3d_lightning.runner import Workspace
 
 
 def _optional(settings: type, name: str) -> Any:
@@ -505,7 +502,7 @@ def _run(
     weights: str | None,
     root: Path | None,
     changes: Mapping[str, Any],
-    space: Workspace,
+    space: Any,  # a Workspace, whose module is loaded only where a verb needs it
     json: bool,
 ) -> None:
     from i3d_lightning import recipes, results, runner

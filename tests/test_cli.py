@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,3 +201,9 @@ def test_two_runs_are_compared_on_the_same_videos(tiny_ucf, tmp_path, capsys):
     main(["compare", *names, runs, "--json"])
     assert json.loads(capsys.readouterr().out)["videos"] == 8
     assert "did you mean" in refused(capsys, "compare", names[0], names[1] + "0", runs)
+
+
+def test_help_waits_for_no_torch():
+    """Describing the flags takes a third of a second without it, and seven with it."""
+    code = "import sys; from i3d_lightning import cli; cli.build_parser(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -250,7 +250,12 @@ def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_speed(grid: Grid, speed: str) -> Grid:
-    """The same grid computed another way, but for cells whose own recipe says how."""
+    """The same grid computed another way, but for cells whose own recipe says how.
+
+    Raises:
+        InputError: There is no such speed.
+    """
+    plan.check_known("speed", speed, get_args(plan.Speed))
     return replace(grid, recipe=_merge(grid.recipe, {"training": {"speed": speed}}))
 
 

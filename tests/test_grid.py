@@ -160,3 +160,5 @@ def test_another_speed_holds_for_every_cell_but_those_that_say_their_own():
     faster = with_speed(wanted, "exact")
     assert faster.changes(cells[0])["training"] == {"steps": 5, "speed": "exact"}
     assert faster.changes(cells[1])["training"] == {"steps": 5, "speed": "bf16"}
+    with pytest.raises(InputError, match="did you mean 'exact'"):
+        with_speed(wanted, "exakt")

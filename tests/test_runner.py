@@ -71,6 +71,7 @@ def test_a_complete_run_holds_everything(fixed_run, space):
     }
     assert fixed_run.folder == space.runs / "ucf101-1/i3d-rgb/kinetics/fixed/seed0"
     assert fixed_run.metrics["videos"] == 8
+    assert fixed_run.metrics["peak_memory"] > 1e8
     assert fixed_run.metrics["missing"] == {"train": 0, "test": 4}
     assert fixed_run.predictions.accuracy() == fixed_run.metrics["top1"]
     assert not list(fixed_run.folder.glob(".*"))

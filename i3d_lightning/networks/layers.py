@@ -102,9 +102,8 @@ class MaxPool(nn.Module):
         # which is the padding after, without a padded copy.
         before = [n for n, _ in same_padding(x.shape[2:], self.kernel, self.stride)]
         pool = F.max_pool2d if len(before) == 2 else F.max_pool3d
-        with torch.autocast(
-            "cpu", enabled=False
-        ):  # which makes pools float32, for the same result in more time
+        # CPU autocast would pool in float32: the same result in more time.
+        with torch.autocast("cpu", enabled=False):
             return pool(x, self.kernel, self.stride, before, ceil_mode=True)
 
     def extra_repr(self) -> str:

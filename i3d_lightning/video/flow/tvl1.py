@@ -22,10 +22,11 @@ from i3d_lightning.video.flow import solvers
 
 log = logging.getLogger(__name__)
 
-PART = {"cpu": 64}
-PART_ELSEWHERE = 256
-"""Pairs that go through the steps together, by device, so that memory stays bounded (about 20 MB each at
-341x256 px). The hundreds of kernels that a part starts on a GPU are to take longer than starting them."""
+PART = 64
+"""Pairs that go through the steps together, so that memory stays bounded."""
+
+PART_ON_CUDA = 256
+"""More, for the hundreds of kernels that a part starts are to take longer than starting them."""
 
 SMALLEST = 16
 """Pixels that the shorter side of the coarsest scale has at least, as in OpenCV."""
@@ -54,7 +55,7 @@ def compute_flow(
     images = frames.to(torch.float32)
     pairs = images[:, :-1].reshape(-1, h, w), images[:, 1:].reshape(-1, h, w)
     solve = solvers.choose(solver, frames.device)
-    together = PART.get(frames.device.type, PART_ELSEWHERE)
+    together = PART_ON_CUDA if frames.is_cuda else PART
     parts = zip(*(side.split(together) for side in pairs), strict=True)
     flow = torch.cat([_pairs(first, second, settings, solve) for first, second in parts])
     return flow.unflatten(0, (b, t - 1))

@@ -5,10 +5,10 @@ VENV ?= .venv
 # cpu installs PyTorch's build without CUDA (about 1 GB instead of 6)
 TORCH_BACKEND ?=
 
-# Flags of `i3d experiment`, all may be given: make experiment PROTOCOL=full-ft DATASET=ucf101 ROOT=/videos
+# Flags of `i3d experiment`; all may be given: make experiment PROTOCOL=full-ft DATASET=ucf101 ROOT=/videos
 PROTOCOL ?= fixed
 SEEDS ?= 1
-FLAGS = $(foreach flag,protocol architecture stream pretraining weights dataset root split seed seeds speed name,\
+FLAGS = $(foreach flag,protocol architecture stream pretraining weights dataset root split seed seeds precision name,\
 	$(call given,$(flag),$($(call upper,$(flag)))))
 given = $(if $(2),--$(1) "$(2)")
 upper = $(shell echo $(1) | tr a-z A-Z)
@@ -17,13 +17,13 @@ READY = $(VENV)/.ready
 I3D = $(VENV)/bin/i3d
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench test test-all lint clean
+.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench test test-all lint ci clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make experiment takes PROTOCOL (origin, fixed, full-ft), DATASET, ROOT, SPLIT, STREAM, WEIGHTS, PRETRAINING,"
-	@echo "  ARCHITECTURE, SEED, SEEDS, SPEED and NAME; ARGS=... passes anything else on to i3d (see $(I3D) experiment --help)."
+	@echo "  ARCHITECTURE, SEED, SEEDS, PRECISION and NAME; ARGS=... passes anything else on to i3d (see $(I3D) experiment --help)."
 	@echo "  VENV=... puts the environment elsewhere; TORCH_BACKEND=cpu installs PyTorch without CUDA."
 
 setup: $(READY) ## Make the environment (uv where present, else venv and pip)
@@ -53,7 +53,7 @@ preview: $(READY) ## Draw a contact sheet of a data set (DATASET=, ROOT=)
 	@$(I3D) data preview $(foreach flag,dataset root split,$(call given,$(flag),$($(call upper,$(flag))))) $(ARGS)
 
 pretrain: $(READY) ## Pretrain on demo-Kinetics (or DATASET=kinetics ROOT=...)
-	@$(I3D) pretrain $(foreach flag,architecture stream pretraining weights dataset root seed speed name,\
+	@$(I3D) pretrain $(foreach flag,architecture stream pretraining weights dataset root seed precision name,\
 		$(call given,$(flag),$($(call upper,$(flag))))) $(ARGS)
 
 experiment: $(READY) ## Run a protocol and print the table of all runs: PROTOCOL=origin|fixed|full-ft
@@ -63,7 +63,7 @@ table: $(READY) ## Print the table of all runs again
 	@$(I3D) table $(call given,name,$(NAME)) $(ARGS)
 
 grid: $(READY) ## Run what is missing of a grid: FILE=experiments/table4.yaml
-	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(call given,speed,$(SPEED)) $(ARGS)
+	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(call given,precision,$(PRECISION)) $(ARGS)
 
 compare: $(READY) ## ImageNet against Kinetics pretraining on the demo sets, with a picture
 	@$(I3D) grid experiments/demo-compare.yaml --name compare $(ARGS)
@@ -90,6 +90,8 @@ lint: $(READY) ## Check style, types and the direction of imports
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+ci: lint test ## Run what must pass before a change lands: lint and test
 
 clean: ## Delete what runs left behind (runs, cache, demo videos); keeps the environment
 	rm -rf runs cache data/demo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from i3d_lightning.datasets.demo import render_demo
+from i3d_lightning.demo import render_demo
 
 
 def videos(number: int) -> list[Path]:

@@ -15,9 +15,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from i3d_lightning import architectures, plan
-from i3d_lightning.plan import Experiment
-from i3d_lightning.recipes import recipe_for
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks import build
+from i3d_lightning.networks.registry import paper
+from i3d_lightning.networks.size import example_clips
+from i3d_lightning.study.recipes import recipe_for
 
 PEAK = 989e12
 """Operations per second in bf16 without sparsity, https://www.nvidia.com/en-us/data-center/h200/"""
@@ -30,13 +32,13 @@ def main() -> None:
     print("| recipe | clips a step | held at once | memory, GB | hours | frames to decode a second |")
     print("|---|---|---|---|---|---|")
     cells = [
-        Experiment(name, stream, "none", "origin", dataset)
+        Experiment(architecture.name, stream, "none", "origin", dataset)
         for dataset in ("kinetics", "ucf101")
-        for name in plan.PAPER
-        for stream in plan.streams(name)
+        for architecture in paper()
+        for stream in architecture.streams
     ]
     for cell in [*cells, Experiment("convnet", "rgb", "none", "origin", "imagenet")]:
-        recipe = recipe_for(cell, {})
+        recipe, _ = recipe_for(cell, {})
         training = recipe.training
         memory, multiply_adds = _micro_batch(cell)
         clip_seconds = 3 * 2 * multiply_adds / (SHARE * PEAK)
@@ -51,7 +53,7 @@ def main() -> None:
 
 def _micro_batch(cell: Experiment) -> tuple[int, float]:
     """Bytes of training on one micro-batch, and the multiply-adds of one clip's forward pass."""
-    recipe = recipe_for(cell, {})
+    recipe, _ = recipe_for(cell, {})
     kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -60,9 +62,9 @@ def _micro_batch(cell: Experiment) -> tuple[int, float]:
         return tensor
 
     with FakeTensorMode():
-        network = architectures.build(cell, CLASSES[cell.dataset], recipe).train()
+        network = build(cell, CLASSES[cell.dataset], recipe).train()
         parameters = {p.untyped_storage()._cdata: p.numel() for p in network.parameters()}
-        clips = architectures.example_clips(cell.stream, recipe.clips, recipe.training.device_batch)
+        clips = example_clips(cell.stream, recipe.clips, recipe.training.device_batch)
         with (
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
             torch.autocast("cpu", torch.bfloat16),

@@ -1,4 +1,4 @@
-"""The fixed protocol from nothing beside training the last layer of the public I3D, its backbone frozen.
+"""The fixed protocol from scratch beside training the last layer of the public I3D, its backbone frozen.
 
 Both see the same videos at 128 px: 20 epochs of random clips of 64 frames and a test of whole videos, or
 every whole video once and a classifier fitted to its features.
@@ -21,11 +21,14 @@ from side_by_side import medians, print_ratios
 from torch import Tensor
 
 from i3d_lightning.datasets.clips import RGBFrames, TrainingClips, WholeVideos
-from i3d_lightning.datasets.videos import DatasetSplit, Video
-from i3d_lightning.networks import I3D
-from i3d_lightning.plan import Clips, Experiment, Recipe
-from i3d_lightning.protocols import Job, fixed
+from i3d_lightning.datasets.split import DatasetSplit, Video
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.protocols.base import Job
+from i3d_lightning.protocols.fixed import fixed
+from i3d_lightning.recipe import Clips, Recipe
 from i3d_lightning.video.transforms import normalise
+from i3d_lightning.weights import load_weights, save_weights
 
 EPOCHS = 20
 TRAIN, TEST = 12, 5
@@ -42,7 +45,7 @@ def main() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     methods = {
         f"public I3D, float32, backbone frozen, {EPOCHS} epochs": lambda: _last_layer(split),
-        "ours, from nothing": lambda: _ours(split),
+        "ours, from scratch": lambda: _ours(split),
     }
     title = f"Fixed protocol, {TRAIN} training and {TEST} test videos"
     print_ratios(title, medians(methods, rounds=1, warm_up=False), next(iter(methods)))
@@ -56,7 +59,7 @@ def _last_layer(split: DatasetSplit) -> None:
 
     def logits(clip: Tensor) -> Tensor:
         with torch.no_grad():
-            features = network.extract_features(normalise(clip[None].to(DEVICE))).mean((2, 3, 4))
+            features = network.extract_features(normalise(clip[None].to(DEVICE), CLIPS)).mean((2, 3, 4))
         scores: Tensor = classifier(features)
         return scores
 
@@ -73,14 +76,12 @@ def _last_layer(split: DatasetSplit) -> None:
 def _ours(split: DatasetSplit) -> None:
     with _untrained() as (weights, folder):
         experiment = Experiment("i3d", "rgb", "kinetics", "fixed", "folder")
-        fixed(Job(experiment, Recipe(CLIPS), split, weights, folder, folder / "cache"))
+        fixed(Job(experiment, Recipe(CLIPS), split, weights, folder, folder / "cache", "untrained"))
 
 
 @contextmanager
 def _untrained() -> Iterator[tuple]:
     """Weights, for whose speed it does not matter what they have seen, and an empty folder."""
-    from i3d_lightning.weights import load_weights, save_weights
-
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "kinetics.safetensors"
         save_weights(

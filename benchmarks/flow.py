@@ -12,9 +12,9 @@ from opencv_flow import opencv_flow
 from side_by_side import Method, medians
 from torch import Tensor
 
-from i3d_lightning.plan import FLOW_PRESETS, Flow
+from i3d_lightning.flow import compute_flow, grey, packed
+from i3d_lightning.recipe import FLOW_PRESETS, Flow
 from i3d_lightning.video.decoding import read_clip
-from i3d_lightning.video.flow import compute_flow, grey, packed
 from i3d_lightning.video.transforms import quantise_flow
 
 VIDEOS = 4

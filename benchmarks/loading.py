@@ -16,8 +16,8 @@ from side_by_side import medians, print_ratios
 from torch.utils.data import DataLoader
 
 from i3d_lightning.datasets.clips import RGBFrames, TrainingClips
-from i3d_lightning.datasets.videos import Video
-from i3d_lightning.plan import Clips
+from i3d_lightning.datasets.split import Video
+from i3d_lightning.recipe import Clips
 from i3d_lightning.video.cores import available_cores
 
 CLIPS = 16

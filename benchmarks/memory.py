@@ -8,14 +8,13 @@ from __future__ import annotations
 import multiprocessing
 
 import torch
-from networks import DEVICE, Step, in_bf16
+from networks import DEVICE, Step, in_bf16, normalised, prepared
 from public_i3d import public_i3d
 from side_by_side import timed
 
-from i3d_lightning.meters import peak
-from i3d_lightning.networks import I3D
-from i3d_lightning.streams import channels_last, prepare
-from i3d_lightning.video.transforms import normalise
+from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.training.meters import peak
+from i3d_lightning.training.streams import channels_last
 
 Shape = tuple[int, int, int]  # clips, frames, px
 
@@ -35,8 +34,8 @@ def main() -> None:
     for shape in GROWTH:
         seconds, gigabytes = _alone("ours, bf16", "train", shape)
         print(f"| {' | '.join(map(str, shape))} | {seconds:.2f} | {gigabytes:.2f} |", flush=True)
-    seconds, gigabytes = _alone("ours, bf16, recomputed", "train", (1, 64, 112))
-    print(f"\nWith `training.recompute`, 1x64x112: {seconds:.2f} s, {gigabytes:.2f} GB")
+    seconds, gigabytes = _alone("ours, bf16, checkpointed", "train", (1, 64, 112))
+    print(f"\nWith `training.activation_checkpointing`, 1x64x112: {seconds:.2f} s, {gigabytes:.2f} GB")
 
 
 def _alone(method: str, what: str, shape: Shape) -> tuple[float, float]:
@@ -50,11 +49,11 @@ def _measure(method: str, what: str, shape: Shape) -> tuple[float, float]:
     clip = torch.randint(0, 256, (clips, 3, frames, side, side), dtype=torch.uint8, device=DEVICE)
     is_public, is_bf16 = method.startswith("public"), "bf16" in method
     network = public_i3d(400, side) if is_public else channels_last(I3D(400))
-    if "recomputed" in method:
-        network.inception.recompute = True
-    ready = normalise if is_public else prepare
+    if "checkpointed" in method:
+        network.inception.activation_checkpointing = True
+    ready = normalised if is_public else prepared
     if what == "train":
-        step = Step(network, ready, "auto" if is_bf16 else "exact")
+        step = Step(network, ready, "auto" if is_bf16 else "float32")
         times = [timed(lambda: step(clip)) for _ in range(3)]
     else:
         network = network.to(DEVICE).eval()

@@ -13,9 +13,10 @@ from side_by_side import medians, print_ratios
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from i3d_lightning.networks import I3D
-from i3d_lightning.speed import choose
-from i3d_lightning.streams import channels_last, prepare
+from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.recipe import Clips
+from i3d_lightning.training.precision import resolve
+from i3d_lightning.training.streams import channels_last, prepare
 from i3d_lightning.video.transforms import normalise
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -24,6 +25,8 @@ PEAKS = {"NVIDIA H200": 989e12, "NVIDIA H100": 989e12, "NVIDIA A100": 312e12}
 """Operations per second in bf16 without sparsity, from the vendor's data sheets."""
 
 Forward = Callable[[Tensor], Tensor]
+normalised: Forward = partial(normalise, clips=Clips())
+prepared: Forward = partial(prepare, clips=Clips())
 
 
 def inference() -> None:
@@ -33,17 +36,17 @@ def inference() -> None:
     public = public_i3d(CLASSES, 224).to(DEVICE).eval()
     ours = channels_last(I3D(CLASSES)).to(DEVICE).eval()
     forwards: dict[str, Forward] = {
-        "public I3D, float32": lambda x: public(normalise(x)),
-        "public I3D, bf16 autocast": in_bf16(lambda x: public(normalise(x))),
-        "ours, float32": lambda x: ours(prepare(x)),
-        "ours, bf16": in_bf16(lambda x: ours(prepare(x))),
+        "public I3D, float32": lambda x: public(normalised(x)),
+        "public I3D, bf16 autocast": in_bf16(lambda x: public(normalised(x))),
+        "ours, float32": lambda x: ours(prepared(x)),
+        "ours, bf16": in_bf16(lambda x: ours(prepared(x))),
     }
     with torch.inference_mode():
         methods = {name: partial(forward, clip) for name, forward in forwards.items()}
         seconds = medians(methods)
     _print(f"Inference, one clip of {frames}x224x224", seconds)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        ours(prepare(clip))
+        ours(prepared(clip))
     print(f"\n{_achieved(counter.get_total_flops(), seconds['ours, bf16'])}")
 
 
@@ -52,13 +55,13 @@ def training() -> None:
     for frames, side in ((64, 224),) if DEVICE.type == "cuda" else ((16, 112), (16, 64)):
         clip = torch.randint(0, 256, (1, 3, frames, side, side), dtype=torch.uint8, device=DEVICE)
         steps = {
-            "public I3D, float32": Step(public_i3d(CLASSES, side), normalise, "exact", fused=False),
-            "public I3D, bf16 autocast": Step(public_i3d(CLASSES, side), normalise, "bf16", fused=False),
-            "ours, float32": Step(channels_last(I3D(CLASSES)), prepare, "exact"),
-            "ours, as it trains by default": Step(channels_last(I3D(CLASSES)), prepare, "auto"),
+            "public I3D, float32": Step(public_i3d(CLASSES, side), normalised, "float32", fused=False),
+            "public I3D, bf16 autocast": Step(public_i3d(CLASSES, side), normalised, "bf16", fused=False),
+            "ours, float32": Step(channels_last(I3D(CLASSES)), prepared, "float32"),
+            "ours, as it trains by default": Step(channels_last(I3D(CLASSES)), prepared, "auto"),
         }
         if DEVICE.type == "cuda":
-            steps["ours, compiled"] = Step(channels_last(I3D(CLASSES)), prepare, "compiled")
+            steps["ours, compiled"] = Step(channels_last(I3D(CLASSES)), prepared, "auto", compile=True)
         seconds = medians({name: partial(step, clip) for name, step in steps.items()}, rounds=9)
         _print(f"Training step, one clip of {frames}x{side}x{side}", seconds)
         if DEVICE.type == "cuda":
@@ -74,17 +77,17 @@ class Step:
     Args:
         network: Takes a clip in [-1, 1] and gives logits `b k s`.
         ready: Makes that clip of bytes.
-        speed: A word for how to compute.
+        precision: As recipes have it.
         fused: Whether the optimiser is, which PyTorch's default is not.
+        compile: Whether the network is compiled.
     """
 
     def __init__(
-        self, network: nn.Module, ready: Callable[[Tensor], Tensor], speed: str, fused: bool = True
+        self, network: nn.Module, ready: Forward, precision: str, fused: bool = True, compile: bool = False
     ) -> None:
-        how = choose(speed)
         self.network, self.ready = network.to(DEVICE).train(), ready
-        forward = torch.compile(network) if how.compiled else network
-        self.forward = in_bf16(forward) if how.precision == "bf16-mixed" else forward
+        forward = torch.compile(network) if compile else network
+        self.forward = in_bf16(forward) if resolve(precision) == "bf16" else forward
         self.optimizer = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9, fused=fused)
 
     def __call__(self, clip: Tensor) -> None:

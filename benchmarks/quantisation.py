@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
-from i3d_lightning.plan import Experiment
-from i3d_lightning.runner import Workspace, run
-from i3d_lightning.video.flow import on_device
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.flow import on_device
+from i3d_lightning.launch import LAUNCHERS
+from i3d_lightning.study.planner import plan
+from i3d_lightning.study.workspace import Workspace
 
 SEEDS = 3
 
@@ -26,14 +29,10 @@ def main() -> None:
         on_device.quantise_flow = quantise
         with tempfile.TemporaryDirectory() as place:
             space = Workspace(Path(place) / "runs", Path(place) / "cache")
-            scores = [
-                run(
-                    Experiment("i3d", "flow", "none", "origin", "demo-hmdb51", seed=seed),
-                    space,
-                    changes={"training": {"flow": "computed"}},
-                ).metrics["top1"]
-                for seed in range(SEEDS)
-            ]
+            cell = Experiment("i3d", "flow", "none", "origin", "demo-hmdb51")
+            wanted = [replace(cell, seed=seed) for seed in range(SEEDS)]
+            cells = plan(wanted, space, settings=lambda _: {"flow": {"source": "computed"}})
+            scores = [run.metrics["top1"] for run in LAUNCHERS["local"](cells, space).done]
         each = ", ".join(f"{score:.1f}" for score in scores)
         print(f"{name}: top-1 {statistics.mean(scores):.1f} % ({each})", flush=True)
 

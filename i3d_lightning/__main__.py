@@ -1,3 +1,3 @@
-from i3d_lightning.cli import main
+from i3d_lightning.cli.main import main
 
 main()

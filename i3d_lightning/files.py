@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
 
 
 def file_sha256(path: Path) -> str:

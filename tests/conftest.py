@@ -17,11 +17,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # threads of several processes on the s
 PACKAGE = Path(__file__).parents[1] / "i3d_lightning"
 SHAPED = [
     "i3d_lightning." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
-    for folder in ("networks", "video")
+    for folder in ("networks", "video", "flow")
     for file in (PACKAGE / folder).rglob("*.py")
     if file.parts[-2:] not in (("solvers", "cpu.py"), ("solvers", "cuda.py"))  # compilers want bare functions
 ]
-jaxtyping.install_import_hook([*SHAPED, "i3d_lightning.softmax"], "beartype.beartype")
+jaxtyping.install_import_hook([*SHAPED, "i3d_lightning.training.classifier"], "beartype.beartype")
 
 os.environ["WANDB_MODE"] = "disabled"  # tests of tracking say otherwise
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="i3d-tests-")  # not the user's

@@ -7,30 +7,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
-import yaml
+from results.made import write_run
 
-from i3d_lightning.plan import Experiment, plain
-from i3d_lightning.results import RESULT, Predictions
+from i3d_lightning.experiment import Experiment
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "transfer_results.ipynb"
-
-
-def write_run(root: Path, stream: str, pretraining: str, protocol: str, right: int) -> None:
-    experiment = Experiment("i3d", stream, pretraining, protocol, "demo-ucf101")
-    folder = root / experiment.folder
-    logits = np.zeros((12, 3), np.float32)
-    logits[np.arange(12), [i % 3 if i < right else (i + 1) % 3 for i in range(12)]] = 1
-    Predictions(tuple(f"v{i}" for i in range(12)), np.arange(12) % 3, logits).save(folder / "predictions.npz")
-    (folder / "config.yaml").write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
-    result = {
-        "experiment": plain(experiment),
-        "missing": {"train": 0, "test": 0},
-        "weights": None if pretraining == "none" else {"sha256": "w"},
-        "tested_on": "test",
-    }
-    (folder / RESULT).write_text(json.dumps(result))
 
 
 def run_notebook(monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -51,8 +33,9 @@ def run_notebook(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def test_every_cell_runs(tmp_path, monkeypatch, capsys):
     for stream in ("rgb", "flow"):
-        write_run(tmp_path / "runs", stream, "none", "origin", 6)
-        write_run(tmp_path / "runs", stream, "kinetics", "full-ft", 9)
+        for pretraining, protocol, right in (("none", "origin", 6), ("kinetics", "full-ft", 9)):
+            experiment = Experiment("i3d", stream, pretraining, protocol, "demo-ucf101")
+            write_run(tmp_path / "runs", experiment, right)
     monkeypatch.chdir(tmp_path)
     shown = run_notebook(monkeypatch)
     said = capsys.readouterr().out

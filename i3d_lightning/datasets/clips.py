@@ -7,37 +7,107 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
-from typing import Any, Protocol
+from typing import NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from i3d_lightning.datasets.videos import Video
-from i3d_lightning.plan import Clips, InputError
+from i3d_lightning.datasets.split import Video
+from i3d_lightning.errors import UnreadableVideoError
+from i3d_lightning.flow import FlowToCome
+from i3d_lightning.recipe import Clips
 from i3d_lightning.video import decoding, sampling, transforms
-from i3d_lightning.video.flow import FlowToCome
+from i3d_lightning.video.file import VideoFile
 
 _ATTEMPTS = 16
 """Videos tried before training gives up: so many in a row mean a wrong folder, not a bad file."""
 
-Item = dict[str, Any]
 Seen = Tensor | FlowToCome
+"""What a network sees of a video: uint8 `c t h w`, or flow to come."""
+SeenTogether = Tensor | list[FlowToCome]
+"""What it sees of several: stacked, `b c t h w`, but for flow to come, whose frames may differ in size."""
+
+
+class Clip(TypedDict):
+    """A video to train or validate on.
+
+    Attributes:
+        clips: One for each thing that the network sees; None where no video could be read.
+        label: Index of its class.
+        index: Index of the video, which may be another than that asked for.
+        unreadable: For each video tried before, its id and why it could not be read.
+    """
+
+    clips: tuple[Seen, ...] | None
+    label: int
+    index: int
+    unreadable: dict[str, str]
+
+
+class WholeVideo(TypedDict):
+    """A video to test.
+
+    Attributes:
+        clips: One for each thing that the network sees; None where it cannot be read.
+        label: Index of its class.
+        index: Index of the video.
+        error: Why it cannot be read.
+    """
+
+    clips: tuple[Seen, ...] | None
+    label: int
+    index: int
+    error: str | None
+
+
+class Batch(TypedDict):
+    """Clips to train or validate on.
+
+    Attributes:
+        clips: One batch for each thing that the network sees; None where too many videos cannot be read.
+        label: Indices of their classes (b).
+        index: Indices of the videos (b).
+        unreadable: Id of a video that could not be read -> why; the data module takes it out and says it.
+    """
+
+    clips: tuple[SeenTogether, ...] | None
+    label: Tensor
+    index: Tensor
+    unreadable: NotRequired[dict[str, str]]
+
+
+class Group(TypedDict):
+    """Whole videos of one size."""
+
+    clips: tuple[SeenTogether, ...]
+    index: Tensor
+
+
+class WholeBatch(TypedDict):
+    """Whole videos to test.
+
+    Attributes:
+        groups: Those of one size together.
+        unreadable: Index of a video that cannot be read -> why.
+    """
+
+    groups: list[Group]
+    unreadable: dict[int, str]
 
 
 class Frames(Protocol):
     """What a network sees of a video, frames or flow fields, addressed alike.
 
-    `read` gives what lies within as many frames of video as asked for, uint8 `c t h w`, or what that
-    will be computed from.
+    `read` gives what lies within as many frames of video as asked for. Both raise UnreadableVideoError where
+    the video cannot be read, and any other InputError to stop the run.
     """
 
     is_flow: bool
 
-    def length(self, path: Path) -> int: ...
+    def length(self, video: VideoFile) -> int: ...
 
-    def read(self, path: Path, start: int, frames: int) -> Seen: ...
+    def read(self, video: VideoFile, start: int, frames: int) -> Seen: ...
 
 
 @dataclass(frozen=True)
@@ -55,12 +125,14 @@ class RGBFrames:
     snapshot: int = 1
     is_flow = False
 
-    def length(self, path: Path) -> int:
-        return decoding.length(path, fps=self.fps)
+    def length(self, video: VideoFile) -> int:
+        video.check()
+        return decoding.length(video.path, fps=self.fps)
 
-    def read(self, path: Path, start: int, frames: int) -> Tensor:
+    def read(self, video: VideoFile, start: int, frames: int) -> Tensor:
+        video.check()
         return decoding.read_clip(
-            path,
+            video.path,
             start + self.snapshot // 2,
             frames // self.snapshot,
             fps=self.fps,
@@ -69,17 +141,17 @@ class RGBFrames:
         )
 
 
-def _length(sources: Sequence[Frames], path: Path) -> int:
-    """Of a video, in frames: flow has one field less."""
-    return min(source.length(path) for source in sources)
+def _length(sources: Sequence[Frames], video: Video) -> int:
+    """Count the frames of a video of which there is everything: flow has one field less."""
+    return min(source.length(video.file) for source in sources)
 
 
-def _read(sources: Sequence[Frames], path: Path, start: int, frames: int) -> list[Seen]:
-    return [source.read(path, start, frames) for source in sources]
+def _read(sources: Sequence[Frames], video: Video, start: int, frames: int) -> list[Seen]:
+    return [source.read(video.file, start, frames) for source in sources]
 
 
 @dataclass(frozen=True)
-class TrainingClips(Dataset[Item]):
+class TrainingClips(Dataset[Clip]):
     """Random clips, addressed by their number in the whole run: pass after pass over the videos.
 
     What a number gives depends on the seed alone, not on which clips were drawn before. A video
@@ -97,7 +169,7 @@ class TrainingClips(Dataset[Item]):
     clips: Clips
     seed: int
 
-    def __getitem__(self, draw: int) -> Item:
+    def __getitem__(self, draw: int) -> Clip:
         return _first_readable(self.videos, self._candidates(draw), lambda video: self._clips(video, draw))
 
     def _candidates(self, draw: int) -> Iterator[int]:
@@ -109,9 +181,9 @@ class TrainingClips(Dataset[Item]):
 
     def _clips(self, video: Video, draw: int) -> tuple[Seen, ...]:
         generator = sampling.draw_generator(self.seed, draw, video.id)
-        length = _length(self.sources, video.path)
+        length = _length(self.sources, video)
         start = sampling.random_start(length, self.clips.train_frames, generator)
-        seen = _read(self.sources, video.path, start, self.clips.train_frames)
+        seen = _read(self.sources, video, start, self.clips.train_frames)
         place = transforms.random_place(seen[0].shape, self.clips.crop, generator)
         mirrored = self.clips.flip and bool(torch.rand((), generator=generator) < 0.5)
         return tuple(
@@ -128,7 +200,7 @@ class TrainingClips(Dataset[Item]):
 
 
 def _cut(clip: Seen, top: int, left: int, size: int, is_flow: bool, mirrored: bool) -> Seen:
-    """A square of a clip, mirrored or not; of flow to come, once it is there."""
+    """Cut a square out of a clip, mirrored or not; out of flow to come, once it is there."""
     if isinstance(clip, FlowToCome):
         return replace(clip, place=(top, left, size), mirrored=mirrored)
     clip = transforms.crop(clip, top, left, size)
@@ -147,7 +219,7 @@ def _order(videos: int, seed: int, pass_: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class CentreClips(Dataset[Item]):
+class CentreClips(Dataset[Clip]):
     """For each video the clip of training length in its middle; an unreadable one is replaced by the next."""
 
     videos: Sequence[Video]
@@ -157,19 +229,19 @@ class CentreClips(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> Clip:
         return _first_readable(
             self.videos, ((index + step) % len(self) for step in range(len(self))), self._clips
         )
 
     def _clips(self, video: Video) -> tuple[Seen, ...]:
-        start = sampling.centre_start(_length(self.sources, video.path), self.clips.train_frames)
-        seen = _read(self.sources, video.path, start, self.clips.train_frames)
+        start = sampling.centre_start(_length(self.sources, video), self.clips.train_frames)
+        seen = _read(self.sources, video, start, self.clips.train_frames)
         return tuple(_cut_centre(clip, self.clips.crop) for clip in seen)
 
 
 @dataclass(frozen=True)
-class WholeVideos(Dataset[Item]):
+class WholeVideos(Dataset[WholeVideo]):
     """Every video as it is tested: all of it up to `test_frames` from its middle, cropped in the centre.
 
     One shorter than a training clip is looped to that length. One that cannot be read has no clips,
@@ -183,77 +255,69 @@ class WholeVideos(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> WholeVideo:
         video = self.videos[index]
         try:
             return {"clips": self._clips(video), "label": video.label, "index": index, "error": None}
-        except InputError as error:
+        except UnreadableVideoError as error:
             return {"clips": None, "label": video.label, "index": index, "error": str(error)}
 
     def _clips(self, video: Video) -> tuple[Seen, ...]:
-        length = _length(self.sources, video.path)
+        length = _length(self.sources, video)
         frames = min(length, self.clips.test_frames)
         frames = max(
             frames - frames % self.clips.snapshot, min(self.clips.train_frames, self.clips.test_frames)
         )
-        seen = _read(self.sources, video.path, sampling.centre_start(length, frames), frames)
+        seen = _read(self.sources, video, sampling.centre_start(length, frames), frames)
         return tuple(_cut_centre(clip, self.clips.crop) for clip in seen)
 
 
 def _first_readable(
     videos: Sequence[Video], candidates: Iterator[int], read: Callable[[Video], tuple[Seen, ...]]
-) -> Item:
-    """The clips of the first candidate that can be read, and why those before it could not be."""
+) -> Clip:
+    """Read the clips of the first candidate that can be read, and why those before it could not be."""
     unreadable: dict[str, str] = {}
     for index in islice(candidates, _ATTEMPTS):
         try:
             seen = read(videos[index])
             return {"clips": seen, "label": videos[index].label, "index": index, "unreadable": unreadable}
-        except InputError as error:
+        except UnreadableVideoError as error:
             unreadable[videos[index].id] = str(error)
     return {"clips": None, "label": -1, "index": -1, "unreadable": unreadable}
 
 
-def collate(items: Sequence[Item]) -> Item:
-    """Readable items as a batch.
-
-    That is `clips` (uint8 `b c t h w` for each thing the network sees, or a list of flow to come), `label`
-    and `index` (b), and `unreadable`.
-    """
-    if any(item["clips"] is None for item in items):
-        clips = None
-    else:
-        clips = tuple(_together(same) for same in zip(*(item["clips"] for item in items), strict=True))
+def collate(items: Sequence[Clip]) -> Batch:
+    """Make a batch of clips, without any `clips` where one of them could not be read."""
+    seen = [item["clips"] for item in items]
+    readable = [clips for clips in seen if clips is not None]
     return {
-        "clips": clips,
+        "clips": _together(readable) if len(readable) == len(seen) else None,
         "label": torch.tensor([item["label"] for item in items]),
         "index": torch.tensor([item["index"] for item in items]),
         "unreadable": {id_: why for item in items for id_, why in item["unreadable"].items()},
     }
 
 
-def _together(clips: Sequence[Seen]) -> Tensor | list[Seen]:
-    """Stacked, but for flow to come, whose frames may differ in size."""
-    return list(clips) if isinstance(clips[0], FlowToCome) else torch.stack(list(clips))  # type: ignore[arg-type]
-
-
-def collate_whole(items: Sequence[Item]) -> Item:
-    """Whole videos as a batch.
-
-    That is `groups` of videos of one size, each with its `clips` and `index` as `collate` has them, and
-    `unreadable`: index of a video -> why.
-    """
-    alike: dict[tuple[torch.Size, ...], list[Item]] = defaultdict(list)
+def collate_whole(items: Sequence[WholeVideo]) -> WholeBatch:
+    """Make a batch of whole videos."""
+    alike: dict[tuple[torch.Size, ...], list[tuple[int, tuple[Seen, ...]]]] = defaultdict(list)
     for item in items:
-        if item["error"] is None:
-            alike[tuple(clip.shape for clip in item["clips"])].append(item)
+        if item["clips"] is not None:
+            alike[tuple(clip.shape for clip in item["clips"])].append((item["index"], item["clips"]))
     return {
         "groups": [
             {
-                "clips": tuple(_together(same) for same in zip(*(i["clips"] for i in group), strict=True)),
-                "index": torch.tensor([item["index"] for item in group]),
+                "clips": _together([clips for _, clips in group]),
+                "index": torch.tensor([index for index, _ in group]),
             }
             for group in alike.values()
         ],
         "unreadable": {item["index"]: item["error"] for item in items if item["error"] is not None},
     }
+
+
+def _together(videos: Sequence[tuple[Seen, ...]]) -> tuple[SeenTogether, ...]:
+    return tuple(
+        list(clips) if isinstance(clips[0], FlowToCome) else torch.stack(clips)  # type: ignore[arg-type]
+        for clips in zip(*videos, strict=True)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,23 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from i3d_lightning.datasets.clips import (
+    Batch,
     CentreClips,
     Frames,
     RGBFrames,
     TrainingClips,
+    WholeBatch,
     WholeVideos,
     collate,
     collate_whole,
 )
 from i3d_lightning.datasets.folds import hold_out
-from i3d_lightning.datasets.videos import DatasetSplit, Video
-from i3d_lightning.plan import InputError, Recipe, Stream, is_imagenet
+from i3d_lightning.datasets.registry import DATASETS
+from i3d_lightning.datasets.split import DatasetSplit, Video
+from i3d_lightning.errors import InputError
+from i3d_lightning.flow import FlowFromFrames, FlowImages, FlowStore, compute_all
+from i3d_lightning.recipe import Recipe
 from i3d_lightning.video.cores import available_cores
-from i3d_lightning.video.flow import FlowFromFrames, FlowImages, FlowStore, compute_all
 from i3d_lightning.video.images import ImageFrames
 
 log = logging.getLogger(__name__)
@@ -41,10 +46,8 @@ class VideoDataModule(L.LightningDataModule):
     draws, as do the micro-batches whose gradients are accumulated: the trainer is to use
     `accumulate_grad_batches=accumulate(world_size)`.
 
-    Training and validation batches are `{"clips": (uint8 b c t h w, ...), "label": b, "index": b}`,
-    with one clip for the stream, or RGB and flow for `joint`, the index pointing into `train_videos`
-    or `validation_videos`. A test batch has `groups` of whole videos of one size, each with its `clips`
-    and `index`, and names those that cannot be read under `unreadable` (index -> why).
+    Training and validation batches (`clips.Batch`) have one clip for the stream, or RGB and flow for `joint`,
+    the index pointing into `train_videos` or `validation_videos`; test batches are `clips.WholeBatch`.
 
     Args:
         split: The videos.
@@ -57,7 +60,7 @@ class VideoDataModule(L.LightningDataModule):
     def __init__(
         self,
         split: DatasetSplit,
-        stream: Stream,
+        stream: str,
         recipe: Recipe,
         seed: int,
         flow_root: Path | None = None,
@@ -92,28 +95,28 @@ class VideoDataModule(L.LightningDataModule):
         return self.training.batch_size // world_size // self.micro_batch(world_size)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        rank, world_size = _place()
+        rank, world_size = rank_and_world_size()
         clips = TrainingClips(self.train_videos, self.sources, self.clips, self.seed)
-        draws = Draws(
+        sampler = StepSampler(
             lambda: self.trainer.global_step if self.trainer else 0,
             self.training.validate_every,
             self.training.batch_size,
             rank,
             world_size,
         )
-        return self._loader(clips, self.micro_batch(world_size), draws, collate)
+        return self._loader(clips, self.micro_batch(world_size), sampler, collate)
 
     def val_dataloader(self) -> DataLoader[Any]:
         clips = CentreClips(self.validation_videos, self.sources, self.clips)
-        return self._loader(clips, self.micro_batch(_place()[1]), _shared(clips), collate)
+        return self._loader(clips, self.micro_batch(rank_and_world_size()[1]), _shared(clips), collate)
 
     def whole(self, videos: Sequence[Video]) -> VideoDataModule:
-        """Itself, for a test or prediction of these videos, each whole."""
+        """Give itself, for a test or prediction of these videos, each whole."""
         self.whole_videos = videos
         return self
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Indices point into the videos that `whole` was given, or else the split's test videos.
+        """Load the videos that `whole` was given, or else the split's test videos; indices point into these.
 
         A batch has as many videos as the frames that a device holds in training make up, at least one.
         """
@@ -124,26 +127,32 @@ class VideoDataModule(L.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Any]:
         return self.test_dataloader()
 
-    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Warns once of every video that could not be read in training.
+    def on_before_batch_transfer(
+        self, batch: Batch | WholeBatch | InputError, dataloader_idx: int
+    ) -> Batch | WholeBatch:
+        """Warn once of every video that could not be read in training.
 
         Raises:
-            InputError: Video after video could not be read.
+            InputError: Video after video could not be read, or something else is wrong.
         """
+        if isinstance(batch, InputError):
+            raise batch
         if "groups" in batch:
-            return batch  # of a test
-        unreadable = batch.pop("unreadable")
+            return batch
+        unreadable = batch.pop("unreadable", {})
         for id_, why in unreadable.items():
             if id_ not in self.unreadable:
                 log.warning("A video is left out of training: %s", why)
                 self.unreadable[id_] = why
         if batch["clips"] is None:
+            *_, why = unreadable.values()
             raise InputError(f"Too many videos in a row could not be read, the last one because: {why}")
         return batch
 
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Computes the flow that is still to come, on the device that the batch is now on."""
-        for part in batch.get("groups", [batch]):
+    def on_after_batch_transfer(self, batch: Batch | WholeBatch, dataloader_idx: int) -> Batch | WholeBatch:
+        """Compute the flow that is still to come, on the device that the batch is now on."""
+        parts: Any = batch.get("groups", [batch])
+        for part in parts:
             part["clips"] = tuple(
                 compute_all(clips, self.flow_settings) if isinstance(clips, list) else clips
                 for clips in part["clips"]
@@ -155,19 +164,43 @@ class VideoDataModule(L.LightningDataModule):
     ) -> DataLoader[Any]:
         workers = self.training.workers if self.training.workers >= 0 else _sensible_workers()
         return DataLoader(
-            clips,
+            _ErrorsAsItems(clips),
             batch_size=batch_size,
             sampler=sampler,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=partial(_unless_error, collate),
             pin_memory=torch.cuda.is_available(),
         )
 
 
-def _sources(dataset: str, stream: Stream, recipe: Recipe, flow_root: Path | None) -> list[Frames]:
-    """What the network sees: images, RGB frames, flow fields, or the last two."""
-    clips = recipe.clips
-    if is_imagenet(dataset):
+class _ErrorsAsItems(Dataset[Any]):
+    """A data set that gives errors to be shown to the user instead of raising them.
+
+    From a data-loading process torch would pass them on as text, traceback and all.
+    """
+
+    def __init__(self, items: Dataset[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.items[index]
+        except InputError as error:
+            return error
+
+
+def _unless_error(collate: Callable[[Sequence[Any]], Any], items: Sequence[Any]) -> Any:
+    """Make a batch of items, or give the first error among them in its place."""
+    return next((item for item in items if isinstance(item, InputError)), None) or collate(items)
+
+
+def _sources(dataset: str, stream: str, recipe: Recipe, flow_root: Path | None) -> list[Frames]:
+    """List what the network sees: images, RGB frames, flow fields, or the last two."""
+    clips, known = recipe.clips, DATASETS.get(dataset)
+    if known is not None and known.images:
         return [ImageFrames(clips.short_side)]
     sources: list[Frames] = []
     if stream != "flow":
@@ -178,22 +211,22 @@ def _sources(dataset: str, stream: Stream, recipe: Recipe, flow_root: Path | Non
 
 
 def _flow_source(recipe: Recipe, flow_root: Path | None) -> Frames:
-    clips, flow = recipe.clips, recipe.training.flow
-    if flow == "computed":
+    clips, source = recipe.clips, recipe.flow.source
+    if source == "computed":
         return FlowFromFrames(clips.fps, clips.short_side)
-    if flow != "stored":
-        if not Path(flow).is_dir():
+    if source != "stored":
+        if not Path(source).is_dir():
             raise InputError(
-                f"training.flow is {flow}, but must be stored, computed, or a folder of flow images."
+                f"flow.source is {source}, but must be stored, computed, or a folder of flow images."
             )
-        return FlowImages(Path(flow), clips.short_side)
+        return FlowImages(Path(source), clips.short_side)
     if flow_root is None:
         raise ValueError("stored flow needs flow_root")
     return FlowStore(flow_root, recipe.flow, clips.fps, clips.short_side)
 
 
-class Draws(DistributedSampler[int]):
-    """The numbers of the clips that one process draws in an epoch, from the trainer's step on.
+class StepSampler(DistributedSampler[int]):
+    """Gives the numbers of the clips of an epoch that are one process's, from the trainer's step on.
 
     It is a DistributedSampler so that Lightning leaves the sharing among processes to it.
 
@@ -221,19 +254,19 @@ class Draws(DistributedSampler[int]):
         return self.steps * (self.batch_size // self.num_replicas)
 
 
-def _place() -> tuple[int, int]:
-    """This process's number and how many there are."""
+def rank_and_world_size() -> tuple[int, int]:
+    """Find this process's number and how many there are."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 def _shared(dataset: Dataset[Any]) -> DistributedSampler[Any] | None:
-    """Shares items among processes; the last ones may come twice, so results are keyed by index."""
-    rank, world_size = _place()
+    """Share items among processes; the last ones may come twice, so results are keyed by index."""
+    rank, world_size = rank_and_world_size()
     return DistributedSampler(dataset, world_size, rank, shuffle=False) if world_size > 1 else None
 
 
 def _sensible_workers() -> int:
-    """One core stays with the training itself; sixteen processes keep up with any one device."""
-    return min(available_cores() - 1, 16) // _place()[1]
+    """Count one for each core but that of training itself; sixteen keep up with any one device."""
+    return min(available_cores() - 1, 16) // rank_and_world_size()[1]

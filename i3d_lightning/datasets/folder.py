@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder
-from i3d_lightning.plan import InputError
+from i3d_lightning.datasets.registry import Dataset, register
+from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder
+from i3d_lightning.errors import InputError
 
 SUFFIXES = {".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
 """File name endings that are taken for videos."""
 
 
 def read_folder(root: Path, split: int) -> DatasetSplit:
-    """Reads the videos there are; classes are those of both parts, sorted by name.
+    """Read the videos there are; classes are those of both parts, sorted by name.
 
     Nothing says which videos share a source, so every video is a group of its own.
 
@@ -32,12 +33,15 @@ def read_folder(root: Path, split: int) -> DatasetSplit:
 
 
 def files_of(part: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files in a part's class folders whose names end so, sorted."""
+    """List the files in a part's class folders whose names end so, sorted."""
     return sorted(file for file in part.glob("*/*") if file.suffix.lower() in suffixes)
 
 
 def labelled(files: Iterable[Path], root: Path, classes: Sequence[str]) -> tuple[Video, ...]:
-    """Files labelled by the folders that they lie in, each a group of its own."""
+    """Label files by the folders that they lie in, each a group of its own."""
     labels = {name: label for label, name in enumerate(classes)}
     names = ((file, file.relative_to(root).as_posix()) for file in files)
     return tuple(Video(name, file, labels[file.parent.name], group=name) for file, name in names)
+
+
+register(Dataset("folder", read_folder))

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from i3d_lightning.datasets.videos import Video
-from i3d_lightning.plan import InputError
+from i3d_lightning.datasets.split import Video
+from i3d_lightning.errors import InputError
 
 
 def hold_out(
     videos: Sequence[Video], fraction: float, seed: int
 ) -> tuple[tuple[Video, ...], tuple[Video, ...]]:
-    """Parts videos into those to train on and about `fraction` of them to validate on.
+    """Part videos into those to train on and about `fraction` of them to validate on.
 
     Class by class, groups are held out as soon as that brings their share closer to `fraction`;
     what a class is short of or has too much carries over to the next. Every class keeps training
@@ -37,7 +37,7 @@ def hold_out(
 
 
 def group_folds(videos: Sequence[Video], folds: int, seed: int) -> list[tuple[list[int], list[int]]]:
-    """Deals videos into folds for cross-validation, by whole groups and evenly over classes.
+    """Deal videos into folds for cross-validation, by whole groups and evenly over classes.
 
     Args:
         videos: Videos to deal out.
@@ -69,7 +69,7 @@ def group_folds(videos: Sequence[Video], folds: int, seed: int) -> list[tuple[li
 
 
 def _groups_by_class(videos: Sequence[Video], seed: int) -> list[list[int]]:
-    """The groups' videos in random order, but those of one class (the group's most frequent) together."""
+    """List the groups' videos in random order, those of one class (a group's most frequent) together."""
     groups: dict[str, list[int]] = {}
     for i, video in enumerate(videos):
         groups.setdefault(video.group, []).append(i)

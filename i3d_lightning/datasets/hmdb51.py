@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder, present
-from i3d_lightning.plan import InputError
+from i3d_lightning.datasets.registry import Dataset, register
+from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder, present
+from i3d_lightning.errors import InputError
 
 _TRAIN, _TEST = "1", "2"
 """Marks in the official lists; 0 is a video that the split does not use."""
 
 
 def read_hmdb51(root: Path, split: int) -> DatasetSplit:
-    """Reads a split from the official lists.
+    """Read a split from the official lists.
 
     Args:
         root: Holds the class folders, or `videos/` or `hmdb51_org/` with them, and
@@ -51,3 +52,6 @@ def _listed(file: Path, class_name: str, label: int, videos: Path) -> Iterator[t
             )
         source = name.rpartition(f"_{class_name}_")[0] or Path(name).stem
         yield Video(f"{class_name}/{name}", videos / class_name / name, label, source), mark
+
+
+register(Dataset("hmdb51", read_hmdb51, splits=(1, 2, 3), stands_for="hmdb51"))

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from i3d_lightning.datasets.folder import SUFFIXES
-from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder
-from i3d_lightning.plan import InputError
+from i3d_lightning.datasets.registry import Dataset, register
+from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.recipe import Changes
 
 _PARTS = {"train": ("train",), "validate": ("validate", "val"), "test": ("test",)}
 """Parts of the data set and the names that their lists bear."""
 
 
 def read_kinetics(root: Path, split: int) -> DatasetSplit:
-    """Reads the public CSV lists (label, youtube_id, time_start, time_end, split).
+    """Read the public CSV lists (label, youtube_id, time_start, time_end, split).
 
     Videos are found by name, `<id>_<start>_<end>` with times as six digits or `<id>` alone, in
     whatever folders below `root`: downloaders differ in those, and in how they spell labels. Tested
@@ -41,7 +44,7 @@ def read_kinetics(root: Path, split: int) -> DatasetSplit:
 
 
 def _rows(lists: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
-    """The labelled rows of the first list there is; early test lists had no labels."""
+    """Read the labelled rows of the first list there is; early test lists had no labels."""
     for file in (lists / f"{name}.csv" for name in names):
         if file.is_file():
             with file.open(newline="") as text:
@@ -58,7 +61,7 @@ def _rows(lists: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
 def _found(
     rows: list[dict[str, str]], files: Mapping[str, Path], classes: tuple[str, ...]
 ) -> tuple[tuple[Video, ...], tuple[str, ...]]:
-    """Listed videos that have a file, and the ids of the others."""
+    """Part listed videos into those that have a file and the ids of the others."""
     labels = {name: label for label, name in enumerate(classes)}
     videos, missing = [], []
     for row in rows:
@@ -70,3 +73,32 @@ def _found(
         else:
             videos.append(Video(id_, file, labels[row["label"]], source))
     return tuple(videos), tuple(missing)
+
+
+# The schedules of the authors' released weights, as they gave them to users of their code: 64 replicas of
+# 6 clips (https://github.com/google-deepmind/kinetics-i3d). The paper (section 4) says 110k steps.
+_TRAINING = {
+    "batch_size": 384,
+    "reference_batch": 384,
+    "learning_rate": 0.1,
+    "schedule": "stages",
+    "validate_every": 2_500,
+    "validation_fraction": 0.01,
+}
+_RGB: Changes = {
+    "training": {**_TRAINING, "steps": 115_000, "stages": ((97_000, 0.1), (108_000, 0.01))},
+}
+_FLOW: Changes = {
+    "training": {
+        **_TRAINING,
+        "steps": 155_000,
+        "stages": ((97_000, 0.1), (104_500, 0.01), (115_000, 1.0), (140_000, 0.1), (150_000, 0.01)),
+    },
+}
+
+
+def _recipe(experiment: Experiment) -> Changes:
+    return _FLOW if experiment.stream == "flow" else _RGB
+
+
+register(Dataset("kinetics", read_kinetics, recipe=_recipe, teaches="kinetics", stands_for="kinetics"))

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from i3d_lightning.datasets.videos import DatasetSplit, Video, first_folder, present
-from i3d_lightning.plan import InputError
+from i3d_lightning.datasets.registry import Dataset, register
+from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder, present
+from i3d_lightning.errors import InputError
 
 
 def read_ucf101(root: Path, split: int) -> DatasetSplit:
-    """Reads a split from the official lists; videos are matched by the paths in them.
+    """Read a split from the official lists; videos are matched by the paths in them.
 
     A class name parsed from a file name would not do: `HandstandPushups` holds files named
     `v_HandStandPushups_*`.
@@ -54,3 +55,6 @@ def _listed(file: Path, videos: Path, classes: tuple[str, ...]) -> Iterator[Vide
         group = re.search(r"_(g\d+)_c\d+", name)
         source = group[1] if group else Path(name).stem
         yield Video(name, videos / name, labels[class_name], f"{class_name}/{source}")
+
+
+register(Dataset("ucf101", read_ucf101, splits=(1, 2, 3), stands_for="ucf101"))

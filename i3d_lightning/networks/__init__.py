@@ -1,6 +1,6 @@
-"""Networks: tensors in, logits out. Nothing here knows of files, configuration or Lightning."""
+"""Networks: tensors in, logits out. Nothing here knows of files or Lightning."""
 
-from .i3d import I3D
-from .inception import Inception, endpoint_names
+from . import c3d, convnet, convnet_lstm, fused_3d, i3d, two_stream  # noqa: F401 - each registers itself
+from .registry import ARCHITECTURES, Architecture, build, paper
 
-__all__ = ["I3D", "Inception", "endpoint_names"]
+__all__ = ["ARCHITECTURES", "Architecture", "build", "paper"]

@@ -14,9 +14,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from i3d_lightning.recipe import Clips, Training
+
+from .activation_checkpointing import checkpointed
 from .layers import BATCHNORM_EPS, ConvUnit, MaxPool
 from .network import VideoNetwork
-from .recomputation import recomputed
+from .registry import Architecture, register
 
 FRAMES = 16  # of one pass, section 2.2
 CROP = 112  # px, section 2.2
@@ -39,7 +42,8 @@ class C3D(VideoNetwork):
         crop: Height and width of the clips in pixels; the first fully connected layer fits no other.
 
     Attributes:
-        recompute: In training, compute activations again for the gradients instead of keeping them.
+        activation_checkpointing: In training, compute activations again for the gradients instead of
+            keeping them.
     """
 
     feature_size = WIDTH
@@ -49,7 +53,7 @@ class C3D(VideoNetwork):
     ) -> None:
         super().__init__(dropout)
         self.crop = crop
-        self.recompute = False
+        self.activation_checkpointing = False
         stages: list[nn.Module] = []
         channels = 3
         for number, widths in enumerate(WIDTHS):
@@ -80,8 +84,9 @@ class C3D(VideoNetwork):
         starts = [(clip.shape[2] - FRAMES) * piece // max(1, pieces - 1) for piece in range(pieces)]
         batch = torch.stack([clip[:, :, start : start + FRAMES] for start in starts], dim=1).flatten(0, 1)
         seen = batch.contiguous(memory_format=torch.channels_last_3d)
+        keep_less = self.activation_checkpointing and self.training
         for stage in self.convolutions:
-            seen = recomputed(stage, seen) if self.recompute and self.training else stage(seen)
+            seen = checkpointed(stage, seen) if keep_less else stage(seen)
         features = self.fc7(self.dropout(self.fc6(seen.flatten(1))))
         return features.unflatten(0, (len(clip), pieces)).transpose(1, 2)
 
@@ -97,3 +102,19 @@ class _FullyConnected(nn.Module):
 
     def forward(self, x: Float[Tensor, "b f"]) -> Float[Tensor, "b 4096"]:
         return F.relu(self.bn(self.linear(x)), inplace=True)
+
+
+def _build(classes: int, stream: str, clips: Clips, training: Training) -> C3D:
+    return C3D(classes, training.dropout, training.batchnorm_momentum, clips.crop)
+
+
+register(
+    Architecture(
+        "c3d",
+        "3D-ConvNet",
+        _build,
+        Clips(short_side=128, crop=CROP, train_frames=FRAMES, test_frames=240),
+        smallest=(FRAMES, 32),
+        row="(b)",
+    )
+)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from i3d_lightning.recipe import Clips, Training
+
 from .inception import FEATURE_SIZE, Inception
-from .network import VideoNetwork, each_frame
+from .network import CHANNELS, VideoNetwork, each_frame
+from .registry import Architecture, register
 
 
 class ConvNet(VideoNetwork):
@@ -32,3 +35,14 @@ class ConvNet(VideoNetwork):
         """Features of each frame by itself."""
         (clip,) = clips
         return each_frame(self.inception, clip).float().mean((3, 4))
+
+
+def _build(classes: int, stream: str, clips: Clips, training: Training) -> ConvNet:
+    return ConvNet(classes, CHANNELS[stream], training.dropout, training.batchnorm_momentum)
+
+
+register(
+    Architecture(
+        "convnet", "ConvNet", _build, Clips(train_frames=1, test_frames=1), smallest=(1, 32), images=True
+    )
+)

@@ -10,9 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .inception import FEATURE_SIZE, Inception
+from i3d_lightning.recipe import Clips, Training
+
+from .inception import FEATURE_SIZE, Inception, start_from_images
 from .layers import BATCHNORM_EPS
 from .network import VideoNetwork, each_frame
+from .registry import Architecture, register
 
 HIDDEN = 512  # units, section 2.1
 STEPS = 25  # frames of a training clip, Table 1
@@ -41,7 +44,7 @@ class ConvNetLSTM(VideoNetwork):
         self.lstm = BatchNormLSTM(FEATURE_SIZE, HIDDEN, steps, batchnorm_momentum)
         self.reset_classifier(classes)
 
-    def over_steps(self, x: Float[Tensor, "b n s"]) -> Float[Tensor, "b n"]:
+    def pool_time(self, x: Float[Tensor, "b n s"]) -> Float[Tensor, "b n"]:
         """The last step, which has seen every frame."""
         return x[:, :, -1]
 
@@ -128,3 +131,21 @@ class StepBatchNorm(nn.Module):
             self.momentum,
             BATCHNORM_EPS,
         )
+
+
+def _build(classes: int, stream: str, clips: Clips, training: Training) -> ConvNetLSTM:
+    steps = clips.train_frames // clips.snapshot
+    return ConvNetLSTM(classes, training.dropout, training.batchnorm_momentum, steps)
+
+
+register(
+    Architecture(
+        "convnet-lstm",
+        "ConvNet+LSTM",
+        _build,
+        Clips(train_frames=125, test_frames=250, snapshot=5),
+        smallest=(1, 32),
+        row="(a)",
+        from_images=start_from_images,
+    )
+)

@@ -10,9 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .inception import FEATURE_SIZE
+from i3d_lightning.recipe import Clips, Training
+
+from .inception import FEATURE_SIZE, start_from_images
 from .layers import ConvUnit, MaxPool
-from .two_stream import SnapshotNetwork
+from .registry import Architecture, register
+from .two_stream import FIELDS, SnapshotNetwork
 
 WIDTH = 512  # outputs of the 3-D convolution, section 2.3
 SNAPSHOTS = 5  # of a training clip, ten frames apart, section 2.3
@@ -49,3 +52,21 @@ class Fused3D(SnapshotNetwork):
         grids = torch.cat(list(self.grids(*clips)), dim=1)
         fused = self.fusion(grids.contiguous(memory_format=torch.channels_last_3d))
         return fused.float().mean((3, 4)).mean(2, keepdim=True)
+
+
+def _build(classes: int, stream: str, clips: Clips, training: Training) -> Fused3D:
+    return Fused3D(classes, stream, training.dropout, training.batchnorm_momentum)
+
+
+register(
+    Architecture(
+        "fused-3d",
+        "3D-Fused",
+        _build,
+        Clips(train_frames=SNAPSHOTS * FIELDS, test_frames=250, snapshot=FIELDS),
+        smallest=(FIELDS, 32),
+        streams=("rgb", "flow", "joint"),
+        row="(d)",
+        from_images=start_from_images,
+    )
+)

@@ -7,14 +7,18 @@ https://arxiv.org/abs/1705.07750, section 2.4 and Figure 3.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from .inception import FEATURE_SIZE, Inception, endpoint_names, require_known
-from .network import VideoNetwork
+from i3d_lightning.recipe import Clips, Training
+
+from .inception import FEATURE_SIZE, Inception, endpoint_names, require_known, start_from_images
+from .network import CHANNELS, VideoNetwork
+from .registry import Architecture, register
 
 ENDPOINTS = (*endpoint_names(3), "Logits")
 
@@ -102,3 +106,40 @@ def average_pool(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c s"]:
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     window = (2, min(7, x.shape[3]), min(7, x.shape[4]))
     return F.avg_pool3d(x, window, stride=1).mean(dim=(3, 4))
+
+
+def _build(
+    classes: int, stream: str, clips: Clips, training: Training, early_temporal_stride: bool = False
+) -> I3D:
+    return I3D(
+        classes,
+        CHANNELS[stream],
+        training.dropout,
+        training.batchnorm_momentum,
+        early_temporal_stride=early_temporal_stride,
+    )
+
+
+register(
+    Architecture(
+        "i3d",
+        "Two-Stream I3D",
+        _build,
+        Clips(),
+        smallest=(9, 32),
+        streams=("rgb", "flow"),
+        row="(e)",
+        from_images=start_from_images,
+    )
+)
+register(
+    Architecture(
+        "i3d-early-stride",
+        "I3D, time halved early",
+        partial(_build, early_temporal_stride=True),
+        Clips(),
+        smallest=(33, 32),
+        streams=("rgb", "flow"),
+        from_images=start_from_images,
+    )
+)

@@ -6,16 +6,17 @@ changes of its public TensorFlow version: batch normalisation, and 3x3 in place 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .activation_checkpointing import checkpointed
+from .inflation import FirstLayer, inflate
 from .layers import ConvUnit, Dims, MaxPool
 from .pieces import in_pieces
-from .recomputation import recomputed
 
 Widths = tuple[int, int, int, int, int, int]
 
@@ -90,8 +91,8 @@ class Inception(nn.Sequential):
             width: the symmetric pacing that the paper argues against.
 
     Attributes:
-        recompute: In training, compute a stage's activations again for the gradients instead of keeping
-            them.
+        activation_checkpointing: In training, compute a stage's activations again for the gradients
+            instead of keeping them.
 
     Raises:
         ValueError: There is no such endpoint.
@@ -110,7 +111,7 @@ class Inception(nn.Sequential):
         self.dims = dims
         self.channels = channels
         self.early_temporal_stride = early_temporal_stride
-        self.recompute = False
+        self.activation_checkpointing = False
         self.smallest: tuple[int, ...] = (SMALLEST_SIDE, SMALLEST_SIDE)
         if dims == 3:
             frames = SMALLEST_TIME_EARLY_STRIDE if early_temporal_stride else SMALLEST_TIME
@@ -138,8 +139,9 @@ class Inception(nn.Sequential):
         if self._is_long(x):
             stem, stages = nn.Sequential(*stages[:_STEM]), stages[_STEM:]
             x = in_pieces(stem, x, PIECE, *_STEM_REACH_AND_STRIDE[self.early_temporal_stride])
+        keep_less = self.activation_checkpointing and self.training
         for stage in stages:
-            x = recomputed(stage, x) if self.recompute and self.training else stage(x)
+            x = checkpointed(stage, x) if keep_less else stage(x)
         return x
 
     def _is_long(self, x: Tensor) -> bool:
@@ -172,6 +174,24 @@ class Inception(nn.Sequential):
         if any(n < least for n, least in zip(x.shape[2:], self.smallest, strict=True)):
             least = " ".join(f"{n} >= {m}" for n, m in zip(layout.split()[2:], self.smallest, strict=True))
             raise ValueError(f"expected {expected} and {least}, got shape {tuple(x.shape)}")
+
+
+def start_from_images(network: nn.Module, images: Mapping[str, Tensor], first_layer: FirstLayer) -> None:
+    """Start every Inception-v1 in a network from the image network's, inflated where it is 3-D.
+
+    Args:
+        network: The network; what it has beside Inception-v1 stays as it is.
+        images: State of the image network, `networks.convnet.ConvNet`.
+        first_layer: How layers that take flow are adapted, see `networks.inflation`.
+
+    Raises:
+        ValueError: It is no 2-D Inception-v1's.
+    """
+    prefix = "inception."
+    state = {name.removeprefix(prefix): t for name, t in images.items() if name.startswith(prefix)}
+    for part in network.modules():
+        if isinstance(part, Inception):
+            part.load_state_dict(inflate(state, part.state_dict(), first_layer))
 
 
 def _stages(

@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+CHANNELS = {"rgb": 3, "flow": 2}
+"""Channels of a clip: red, green, blue; or horizontal and vertical displacement."""
+
 IMAGES_AT_ONCE = 64
 
 
@@ -22,7 +25,7 @@ class VideoNetwork(nn.Module):
     feature_size: int
     classifier: nn.Linear
     supervised_at_every_step = False
-    """Whether each time step's logits have a loss of their own, instead of their summary."""
+    """Whether each time step's logits have a loss of their own, instead of the pooled ones."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -35,8 +38,8 @@ class VideoNetwork(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 
-    def over_steps(self, x: Float[Tensor, "b n s"]) -> Float[Tensor, "b n"]:
-        """What the time steps say together, of logits or features: their mean."""
+    def pool_time(self, x: Float[Tensor, "b n s"]) -> Float[Tensor, "b n"]:
+        """Pool logits or features over time: their mean."""
         return x.mean(dim=2)
 
     def forward_features(self, *clips: Tensor) -> Float[Tensor, "b f s"]:

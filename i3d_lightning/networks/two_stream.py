@@ -12,8 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .inception import FEATURE_SIZE, Inception
+from i3d_lightning.recipe import Clips, Training
+
+from .inception import FEATURE_SIZE, Inception, start_from_images
 from .network import VideoNetwork, each_frame, stacks
+from .registry import Architecture, register
 
 FIELDS = 10  # flow fields of a snapshot, section 2.3
 CHANNELS = {"rgb": 3, "flow": 2 * FIELDS}
@@ -71,3 +74,21 @@ class TwoStream(SnapshotNetwork):
         """Features of each snapshot; clips as `grids` takes them."""
         found = [grid.float().mean((3, 4)) for grid in self.grids(*clips)]
         return torch.cat(found, dim=1) / len(found)
+
+
+def _build(classes: int, stream: str, clips: Clips, training: Training) -> TwoStream:
+    return TwoStream(classes, stream, training.dropout, training.batchnorm_momentum)
+
+
+register(
+    Architecture(
+        "two-stream",
+        "Two-Stream",
+        _build,
+        Clips(train_frames=FIELDS, test_frames=250, snapshot=FIELDS),
+        smallest=(FIELDS, 32),
+        streams=("rgb", "flow", "joint"),
+        row="(c)",
+        from_images=start_from_images,
+    )
+)

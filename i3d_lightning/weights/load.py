@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from i3d_lightning import plan
-from i3d_lightning.files import file_sha256
-from i3d_lightning.networks.inception import Inception
-from i3d_lightning.networks.inflation import FirstLayer, inflate
-from i3d_lightning.plan import InputError
-from i3d_lightning.weights import i3d_jax, native, pytorch
-from i3d_lightning.weights.fetch import fetch
-from i3d_lightning.weights.registry import ENTRIES, Entry, imagenet_labels, kinetics400_labels
+from i3d_lightning.errors import InputError, unknown
+from i3d_lightning.networks import ARCHITECTURES, Architecture
+from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.recipe import Clips, Flow
+from i3d_lightning.weights import converters, i3d_jax, native, pytorch
+from i3d_lightning.weights.fetch import fetch, identity, sha256_of
+from i3d_lightning.weights.registry import WEIGHTS, Entry
 
 FORMATS = (native, pytorch, i3d_jax)
 
 CLASSIFIER = "classifier."
 """What the names of a network's last layer begin with."""
 
-STREAMS: dict[int, plan.Stream] = {3: "rgb", 2: "flow"}
+BY_CHANNELS = {3: "rgb", 2: "flow"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +34,11 @@ class Weights:
         state: Parameters and buffers in our names.
         sha256: Of the file.
         source: Name or path that they were asked for by.
-        architecture: Row of the paper's Table 1.
+        architecture: Name of the network that they are of.
         stream: What the network sees.
-        pretraining: What the weights have seen.
+        pretraining: What the weights have seen, stage by stage.
         labels: Class names in the order of the logits.
-        clips: How videos become the network's input.
+        clips: How videos become the network's input; its `PREPROCESSING` belongs to the weights.
         flow: How optical flow is computed.
         provenance: Where they come from, in words.
     """
@@ -45,42 +46,73 @@ class Weights:
     state: Mapping[str, Tensor]
     sha256: str
     source: str
-    architecture: plan.Architecture
-    stream: plan.Stream | None = None
-    pretraining: plan.Pretraining | None = None
+    architecture: str
+    stream: str | None = None
+    pretraining: str | None = None
     labels: tuple[str, ...] | None = None
-    clips: plan.Clips | None = None
-    flow: plan.Flow | None = None
+    clips: Clips | None = None
+    flow: Flow | None = None
     provenance: str | None = None
 
+    @property
+    def classes(self) -> int | None:
+        """Number of classes, None without a last layer."""
+        bias = self.state.get(f"{CLASSIFIER}bias")
+        return None if bias is None else len(bias)
 
-def load_weights(name_or_path: str) -> Weights:
-    """Published weights by name, or any by path, in whichever known format they are.
 
-    A file with the sha256 of published weights is known to be them.
+def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
+    """Load published weights by name, or any by path, in whichever known format they are.
+
+    A file with the sha256 of published weights is known to be them. The last few files stay in memory,
+    so that asking again for one that has not changed reads nothing; treat the tensors as read-only.
+
+    Args:
+        name_or_path: A name that `list_weights` lists, or the path of a file.
+        sha256: What the file's must be; None takes any.
 
     Raises:
-        InputError: There is no such name or file, or it holds no weights that can be read.
+        InputError: There is no such name or file, it is another file than wanted, or it holds no weights
+            that can be read.
     """
-    entry = next((e for e in ENTRIES if e.name == name_or_path), None)
+    entry = WEIGHTS.get(name_or_path)
     path = fetch(entry) if entry else Path(name_or_path)
     try:
-        sha256 = file_sha256(path)
-        with path.open("rb") as file:
-            head = file.read(16)
+        found = sha256_of(path)
+        if sha256 is not None and found != sha256:
+            raise InputError(
+                f"{path} has changed (its sha256 is {found}, expected {sha256}): restore it, or run again "
+                "what made it."
+            )
+        entry = entry or next((e for e in WEIGHTS if e.is_of(found)), None)
+        state, described = _read(path, identity(path), entry.architecture if entry else None)
     except FileNotFoundError as error:
         if path.suffix or len(path.parts) > 1:
             raise InputError(f"There is no weights file {path}: check the path.") from error
-        raise plan.unknown("weights", name_or_path, [e.name for e in ENTRIES]) from error
+        raise unknown("weights", name_or_path, WEIGHTS.names()) from error
     except OSError as error:
         raise InputError(f"Cannot read weights from {path}: {error.strerror}.") from error
+    weights = Weights(state, found, name_or_path, **(described | (_published(entry) if entry else {})))
+    if weights.labels is not None and weights.classes not in (None, len(weights.labels)):
+        raise InputError(f"{path} names {len(weights.labels)} classes, but tells {weights.classes} apart.")
+    return weights
+
+
+@lru_cache(maxsize=2)  # of up to hundreds of MB each
+def _read(
+    path: Path, identity: tuple[int, ...], architecture: str | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors of a file in our names, and what is known of them, converted where that is needed."""
+    with path.open("rb") as file:
+        head = file.read(16)
     found = next((f for f in FORMATS if f.recognises(head)), None)
     if found is None:
         raise InputError(f"{path} holds no weights: it is neither safetensors nor PyTorch's nor a pickle.")
     state, described = found.read(path)
-    described = {"stream": _stream(state)} | described
-    described |= next((_published(e) for e in ENTRIES if e.is_of(sha256)), {})
-    return Weights(state, sha256, name_or_path, **described)
+    if described is None:
+        state, converter = converters.convert(state, str(path), architecture)
+        described = {"architecture": converter.architecture, "pretraining": converter.pretraining}
+    return state, {"stream": _stream(state, described["architecture"]), **described}
 
 
 def apply_weights(network: nn.Module, weights: Weights, *, classifier: bool) -> None:
@@ -116,40 +148,43 @@ def apply_weights(network: nn.Module, weights: Weights, *, classifier: bool) -> 
     network.load_state_dict(theirs)
 
 
-def bootstrap(network: nn.Module, weights: Weights, first_layer: FirstLayer) -> None:
-    """Start every Inception-v1 in a network from the weights of the image network, inflated where it is 3-D.
+def start_from_images(
+    network: VideoNetwork, weights: Weights, architecture: Architecture, first_layer: str
+) -> None:
+    """Start a network from the weights of an image network, as its architecture does that.
 
     Args:
-        network: The network; what it has beside Inception-v1 stays as it is.
-        weights: Those of a `convnet`.
+        network: The network.
+        weights: Those of an image network.
+        architecture: What the network is.
         first_layer: How layers that take flow are adapted, see `networks.inflation`.
 
     Raises:
-        InputError: They are no 2-D Inception-v1's.
+        InputError: The architecture has no counterpart among image networks, or they are not of that.
     """
-    prefix = "inception."
-    images = {n.removeprefix(prefix): t for n, t in weights.state.items() if n.startswith(prefix)}
-    for part in network.modules():
-        if isinstance(part, Inception):
-            try:
-                part.load_state_dict(inflate(images, part.state_dict(), first_layer))
-            except ValueError as error:
-                raise InputError(f"{weights.source} cannot be inflated: {error}.") from error
+    if architecture.from_images is None:
+        raise InputError(f"{architecture.name} cannot start from images, as {weights.source} would have it.")
+    try:
+        architecture.from_images(network, weights.state, first_layer)
+    except ValueError as error:
+        raise InputError(f"{weights.source} cannot be inflated: {error}.") from error
 
 
-def _stream(state: Mapping[str, Tensor]) -> plan.Stream | None:
-    """What the first convolution takes."""
+def _stream(state: Mapping[str, Tensor], architecture: str = "") -> str | None:
+    """Tell what the first convolution takes, or else all that the network can see."""
     stem = next((tensor for tensor in state.values() if tensor.ndim > 2), None)
-    return None if stem is None else STREAMS.get(stem.shape[1])
+    found = None if stem is None else BY_CHANNELS.get(stem.shape[1])
+    known = ARCHITECTURES.get(architecture)
+    return found or (known.streams[0] if known and len(known.streams) == 1 else None)
 
 
-def _published(entry: Entry) -> dict[str, object]:
+def _published(entry: Entry) -> dict[str, Any]:
     return {
         "architecture": entry.architecture,
         "stream": entry.stream,
         "pretraining": entry.pretraining,
-        "labels": imagenet_labels() if entry.pretraining == "imagenet" else kinetics400_labels(),
+        "labels": entry.class_names,
         "clips": entry.clips,
         "flow": entry.flow,
-        "provenance": f"{entry.source}, {entry.licence}, {entry.citation}",
+        "provenance": ", ".join(filter(None, (entry.source, entry.licence, entry.citation))),
     }

@@ -1,4 +1,4 @@
-"""The project's own weights: safetensors that say in their metadata what they are."""
+"""Safetensors: the project's own, which say in their metadata what they are, and others, which do not."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from i3d_lightning import plan
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import STREAMS
 from i3d_lightning.files import write_atomically
-from i3d_lightning.plan import InputError
+from i3d_lightning.recipe import Clips, Flow, Recipe, compose, plain
 
 KEY = "i3d-lightning"
 
+LONGEST = 4 << 20
+"""Bytes that the description may have; the names of ImageNet's 21,841 classes take half a million."""
+
 
 def recognises(head: bytes) -> bool:
-    """Whether a file that begins so is safetensors: the length of a JSON header, then the header."""
+    """Tell whether a file that begins so is safetensors: the length of a JSON header, then the header."""
     return head[8:9] == b"{"
 
 
@@ -27,12 +31,12 @@ def save_weights(
     path: Path,
     network: nn.Module,
     *,
-    architecture: plan.Architecture,
-    stream: plan.Stream,
-    pretraining: plan.Pretraining | None,
+    architecture: str,
+    stream: str,
+    pretraining: str | None,
     labels: Sequence[str] | None,
-    clips: plan.Clips | None,
-    flow: plan.Flow | None = None,
+    clips: Clips | None,
+    flow: Flow | None = None,
     provenance: str = "",
 ) -> None:
     """Write a network's parameters and buffers, and what they are; whole or not at all.
@@ -40,12 +44,12 @@ def save_weights(
     Args:
         path: Where to.
         network: The network.
-        architecture: Row of the paper's Table 1.
+        architecture: Name of the network in its registry.
         stream: What the network sees.
         pretraining: What these weights have seen, None if that has no word.
         labels: Class names in the order of the logits.
         clips: How videos become its input.
-        flow: How its optical flow is computed, None for RGB.
+        flow: How its optical flow is computed, None for RGB; where the fields were kept is left out.
         provenance: Where the weights come from, in words.
 
     Raises:
@@ -55,9 +59,9 @@ def save_weights(
         "architecture": architecture,
         "stream": stream,
         "pretraining": pretraining,
-        "labels": plan.plain(labels),
-        "clips": plan.plain(clips),
-        "flow": plan.plain(flow),
+        "labels": plain(labels),
+        "clips": plain(clips),
+        "flow": flow and {name: value for name, value in plain(flow).items() if name != "source"},
         "provenance": provenance,
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -65,33 +69,47 @@ def save_weights(
     write_atomically(path, lambda file: file.write(content))
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, and what the file says of them.
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """Read the tensors, and what the file says of them, None where it was not written here.
 
     Raises:
-        InputError: The file is damaged, or is not the project's own.
+        InputError: The file is damaged, or says of its weights what cannot be.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = (file.metadata() or {}).get(KEY)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except safetensors.SafetensorError as error:
         raise InputError(f"{path} is damaged or truncated: download or copy it again.") from error
+    if metadata is None:
+        return state, None
+    if len(metadata) > LONGEST:
+        raise InputError(f"{path} describes its weights in {len(metadata)} bytes, but {LONGEST} are read.")
     try:
-        described = _described(json.loads(metadata[KEY]))
-    except (KeyError, TypeError, ValueError) as error:
+        return state, _described(json.loads(metadata))
+    except InputError as error:
+        raise InputError(f"{path} says of its weights what cannot be: {error}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path} does not say what weights it holds: it was not written here.") from error
-    return state, described
 
 
 def _described(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    clips, flow, labels = metadata["clips"], metadata["flow"], metadata["labels"]
+    """Check every part of a description, as what it is."""
+    stream, labels = metadata["stream"], metadata["labels"]
+    words = [metadata[name] for name in ("architecture", "provenance")]
+    words += [w for w in (stream, metadata["pretraining"]) if w is not None]
+    if not all(isinstance(word, str) for word in (*words, *(labels or ()))):
+        raise TypeError
+    if stream is not None and stream not in STREAMS:
+        raise InputError(f"Its stream is '{stream}', but must be one of {', '.join(STREAMS)}.")
+    given = {name: metadata[name] or {} for name in ("clips", "flow")}
+    recipe = compose(Recipe(), given)
     return {
         "architecture": metadata["architecture"],
-        "stream": metadata["stream"],
+        "stream": stream,
         "pretraining": metadata["pretraining"],
         "labels": None if labels is None else tuple(labels),
-        "clips": None if clips is None else plan.Clips(**clips),
-        "flow": None if flow is None else plan.Flow(**flow),
+        "clips": None if metadata["clips"] is None else recipe.clips,
+        "flow": None if metadata["flow"] is None else recipe.flow,
         "provenance": metadata["provenance"],
     }

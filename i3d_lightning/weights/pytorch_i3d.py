@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.weights.converters import Converter, register
 
 RENAMED = {
     "b0": "branch0",
@@ -19,22 +19,23 @@ RENAMED = {
 }
 
 
-def convert(published: Mapping[str, Tensor], source: str = "the state_dict") -> dict[str, Tensor]:
-    """A state dict of the public PyTorch I3D in our names, also one saved through `DataParallel`.
-
-    Raises:
-        InputError: It is not of the public PyTorch I3D.
-    """
+def convert(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of the public PyTorch I3D to ours; its classifier is a 1x1x1 convolution."""
     state = {_our_name(name): tensor for name, tensor in published.items()}
-    if "inception.Conv3d_1a_7x7.conv.weight" not in state:
-        raise InputError(f"{source} holds no I3D weights: it lacks Conv3d_1a_7x7.conv3d.weight.")
     if "classifier.weight" in state:
-        state["classifier.weight"] = state["classifier.weight"].flatten(1)  # a 1x1x1 convolution there
+        state["classifier.weight"] = state["classifier.weight"].flatten(1)
     return state
 
 
 def _our_name(name: str) -> str:
-    parts = name.removeprefix("module.").split(".")
+    parts = name.split(".")
     if parts[:2] == ["logits", "conv3d"]:
         return ".".join(["classifier", *parts[2:]])
     return ".".join(["inception", *(RENAMED.get(part, part) for part in parts)])
+
+
+def _recognises(state: Mapping[str, Tensor]) -> bool:
+    return "Conv3d_1a_7x7.conv3d.weight" in state
+
+
+register(Converter("pytorch-i3d", "i3d", _recognises, convert))

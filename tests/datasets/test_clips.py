@@ -7,8 +7,8 @@ import torch
 from tiny import centre_crop
 
 from i3d_lightning.datasets.clips import CentreClips, RGBFrames, TrainingClips, WholeVideos
-from i3d_lightning.datasets.lists import read_dataset
-from i3d_lightning.plan import Clips
+from i3d_lightning.datasets.registry import read_dataset
+from i3d_lightning.recipe import Clips
 from i3d_lightning.video.decoding import read_clip, read_video
 
 CLIPS = Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=10, flip=True)
@@ -88,10 +88,10 @@ def test_flow_is_flipped_with_its_sign(videos):
     class Flow:
         is_flow = True
 
-        def length(self, path):
+        def length(self, video):
             return 9
 
-        def read(self, path, start, frames):
+        def read(self, video, start, frames):
             return torch.full((2, frames, 24, 24), 200, dtype=torch.uint8)
 
     clips = TrainingClips(videos, [Flow()], dataclasses.replace(CLIPS, photometric_jitter=0.5), 0)
@@ -159,11 +159,11 @@ def test_what_is_seen_jointly_is_cropped_and_mirrored_alike(videos):
 
         is_flow = True
 
-        def length(self, path):
-            return super().length(path) - 1
+        def length(self, video):
+            return super().length(video) - 1
 
-        def read(self, path, start, frames):
-            return super().read(path, start, frames)[:2]
+        def read(self, video, start, frames):
+            return super().read(video, start, frames)[:2]
 
     clips = TrainingClips(videos, [FRAMES, Double(25.0, 32)], CLIPS, 0)
     mirrored = 0

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from i3d_lightning.datasets.clips import WholeVideos, collate_whole
-from i3d_lightning.datasets.datamodule import Draws, VideoDataModule
-from i3d_lightning.datasets.lists import read_dataset
-from i3d_lightning.plan import Clips, Flow, InputError, Recipe, Training
-from i3d_lightning.video.flow import FlowStore, FlowToCome, compute_all
+from i3d_lightning.datasets.datamodule import StepSampler, VideoDataModule
+from i3d_lightning.datasets.registry import read_dataset
+from i3d_lightning.errors import InputError
+from i3d_lightning.flow import FlowStore, FlowToCome, compute_all
+from i3d_lightning.recipe import Clips, Flow, Recipe, Training
+from i3d_lightning.video.file import ChangedFileError
 
 RECIPE = Recipe(
     clips=Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=99),
@@ -63,6 +65,12 @@ class Witness(L.LightningModule):
 
     def validation_step(self, batch, batch_idx):
         self.validated += batch["index"].tolist()
+
+    def test_step(self, batch, batch_idx):
+        pass
+
+    def predict_step(self, batch, batch_idx):
+        pass
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -131,7 +139,8 @@ def test_a_run_resumed_from_a_callbacks_checkpoint_equals_an_undisturbed_one(spl
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_processes_share_every_step(world_size):
     ranks = [
-        Draws(lambda: 5, steps=2, batch_size=6, rank=r, world_size=world_size) for r in range(world_size)
+        StepSampler(lambda: 5, steps=2, batch_size=6, rank=r, world_size=world_size)
+        for r in range(world_size)
     ]
     share = 6 // world_size
     assert all(len(rank) == len(list(rank)) == 2 * share for rank in ranks)
@@ -209,7 +218,9 @@ def test_a_broken_test_video_is_not_dropped(with_a_broken_video):
 
 
 def test_a_broken_training_video_is_named_once(with_a_broken_video, tmp_path, caplog):
-    data = VideoDataModule(with_a_broken_video, "rgb", recipe(validate_every=20, validation_fraction=0.0), 0)
+    data = VideoDataModule(
+        with_a_broken_video, "rgb", recipe(steps=20, validate_every=20, validation_fraction=0.0), 0
+    )
     with caplog.at_level(logging.WARNING):
         witness, _ = fit(data, tmp_path, epochs=1, limit_val_batches=0)
     assert sum("broken.avi" in record.getMessage() for record in caplog.records) == 1
@@ -229,13 +240,55 @@ def test_no_readable_video_at_all_is_one_sentence(split, tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("part", ["fit", "validate", "test", "predict"])
+def test_what_is_wrong_stops_the_run_in_one_sentence(split, tmp_path, part, workers):
+    """And not with the traceback of a data-loading process, nor as a video that cannot be read."""
+    changed = tmp_path / "changed.avi"
+    changed.write_bytes(split.train[0].path.read_bytes())
+    size = changed.stat().st_size
+
+    def spoil(videos):
+        return tuple(dataclasses.replace(v, path=changed, bytes=size, modified=1) for v in videos)
+
+    spoilt = dataclasses.replace(split, train=spoil(split.train), test=spoil(split.test))
+    data = VideoDataModule(spoilt, "rgb", recipe(workers=workers), 0)
+    witness = Witness()
+    trainer = L.Trainer(
+        max_epochs=1, num_sanity_val_steps=0, logger=False, enable_progress_bar=False, accelerator="cpu",
+        enable_model_summary=False, enable_checkpointing=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(ChangedFileError, match=r"changed\.avi has changed .* touch") as error:
+        getattr(trainer, part)(witness, datamodule=data)
+    assert "\n" not in str(error.value)
+
+
+def test_a_wrong_folder_of_flow_is_no_unreadable_video(split, tmp_path):
+    flow = dataclasses.replace(RECIPE.flow, source=str(tmp_path))
+    data = VideoDataModule(split, "flow", dataclasses.replace(RECIPE, flow=flow), 0)
+    with pytest.raises(InputError, match="there are 0 flow images of v_"):
+        fit(data, tmp_path, epochs=1)
+    other = dataclasses.replace(RECIPE, flow=dataclasses.replace(RECIPE.flow, source="nowhere"))
+    with pytest.raises(InputError, match=r"flow\.source is nowhere, but must be stored, computed"):
+        VideoDataModule(split, "flow", other, 0)
+
+
+def test_batches_travel_to_devices_whole(data):
+    whole = next(iter(data.test_dataloader()))
+    for batch in (data.on_before_batch_transfer(next(iter(data.train_dataloader())), 0), whole):
+        moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
+        part, original = (moved["groups"][0], batch["groups"][0]) if "groups" in batch else (moved, batch)
+        assert moved.keys() == batch.keys()
+        assert part["clips"][0].device.type == part["index"].device.type == "meta"
+        assert part["clips"][0].shape == original["clips"][0].shape
+
+
 def test_flow(split, tmp_path):
     data = VideoDataModule(split, "flow", RECIPE, 0, flow_root=tmp_path)
     store = FlowStore(tmp_path, RECIPE.flow, RECIPE.clips.fps, RECIPE.clips.short_side)
-    first = next(iter(data.test_dataloader()))
-    assert first["groups"] == []
-    assert "has not been computed" in first["unreadable"][0]
-    store.compute([v.path for v in (*split.train, *split.test)], progress=False)
+    with pytest.raises(InputError, match="has not been computed"):
+        data.on_before_batch_transfer(next(iter(data.test_dataloader())), 0)
+    store.compute([v.file for v in (*split.train, *split.test)], progress=False)
     (group,) = next(iter(data.test_dataloader()))["groups"]
     assert group["clips"][0].shape == (1, 2, 11, 24, 24)
     batch = next(iter(data.train_dataloader()))
@@ -252,9 +305,9 @@ def on_device(data, batch):
 def test_flow_computed_of_each_batch_is_the_stored_flow(split, tmp_path, stream):
     """Of the same clips, cropped and mirrored alike; and nothing is kept."""
     flipped = dataclasses.replace(RECIPE, clips=dataclasses.replace(RECIPE.clips, flip=True))
-    computed = dataclasses.replace(flipped, training=dataclasses.replace(RECIPE.training, flow="computed"))
+    computed = dataclasses.replace(flipped, flow=dataclasses.replace(RECIPE.flow, source="computed"))
     store = FlowStore(tmp_path / "flow", RECIPE.flow, RECIPE.clips.fps, RECIPE.clips.short_side)
-    store.compute([v.path for v in (*split.train, *split.test)], progress=False)
+    store.compute([v.file for v in (*split.train, *split.test)], progress=False)
     kept = VideoDataModule(split, stream, flipped, 0, flow_root=tmp_path / "flow")
     anew = VideoDataModule(split, stream, computed, 0, flow_root=tmp_path / "none")
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from i3d_lightning.datasets.folder import read_folder
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
 
 
 def test_classes_are_those_of_both_parts(tmp_path, touch):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from i3d_lightning.datasets.folds import group_folds, hold_out
-from i3d_lightning.datasets.lists import read_dataset
-from i3d_lightning.datasets.videos import Video
-from i3d_lightning.plan import InputError
+from i3d_lightning.datasets.registry import read_dataset
+from i3d_lightning.datasets.split import Video
+from i3d_lightning.errors import InputError
 
 
 def videos(groups_of_classes: list[list[int]]) -> list[Video]:

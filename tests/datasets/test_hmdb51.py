@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from i3d_lightning.datasets.hmdb51 import read_hmdb51
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
 
 LISTS = {
     "run": {

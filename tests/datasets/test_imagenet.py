@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from i3d_lightning.datasets.datamodule import VideoDataModule
-from i3d_lightning.datasets.lists import read_dataset
-from i3d_lightning.plan import Clips, InputError, Recipe, Training
+from i3d_lightning.datasets.registry import read_dataset
+from i3d_lightning.errors import InputError, UnreadableVideoError
+from i3d_lightning.recipe import Clips, Recipe, Training
+from i3d_lightning.video.file import VideoFile
 from i3d_lightning.video.images import ImageFrames
 
 
@@ -46,7 +48,7 @@ def test_images_are_resized_by_their_shorter_side_and_stay_red_green_blue(tmp_pa
     image = np.zeros((30, 60, 3), np.uint8)
     image[..., 0] = 200  # blue, as OpenCV writes
     cv2.imwrite(str(tmp_path / "blue.png"), image)
-    seen = ImageFrames(20).read(tmp_path / "blue.png", 0, 1)
+    seen = ImageFrames(20).read(VideoFile(tmp_path / "blue.png"), 0, 1)
     assert seen.shape == (3, 1, 20, 40)
     assert seen[:, 0, 0, 0].tolist() == [0, 0, 200]
 
@@ -56,9 +58,9 @@ def test_what_is_wrong_is_named(root, tmp_path):
     (root / "val" / "n03" / "x.png").write_bytes(b"")
     with pytest.raises(InputError, match="classes without training images, such as 'n03'"):
         read_dataset("imagenet", root, 1)
-    with pytest.raises(InputError, match=r"x\.png cannot be read as an image"):
-        ImageFrames(20).read(root / "val" / "n03" / "x.png", 0, 1)
-    with pytest.raises(InputError, match=r"gone\.png cannot be read"):
-        ImageFrames(20).read(tmp_path / "gone.png", 0, 1)
+    with pytest.raises(UnreadableVideoError, match=r"x\.png cannot be read as an image"):
+        ImageFrames(20).read(VideoFile(root / "val" / "n03" / "x.png"), 0, 1)
+    with pytest.raises(UnreadableVideoError, match=r"gone\.png cannot be read"):
+        ImageFrames(20).read(VideoFile(tmp_path / "gone.png"), 0, 1)
     with pytest.raises(InputError, match="No training images below"):
         read_dataset("imagenet", tmp_path, 1)

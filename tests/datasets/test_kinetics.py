@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from i3d_lightning.datasets.kinetics import read_kinetics
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
 ROWS = {

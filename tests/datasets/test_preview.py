@@ -1,13 +1,23 @@
-"""Contact sheets show the frames and the flow that they were given."""
+"""Contact sheets show the frames, the flow and the images that they were given."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
-from i3d_lightning.datasets.preview import FRAME_WIDTH, GAP, LABEL_WIDTH, contact_sheet
+from i3d_lightning.datasets.preview import FRAME_WIDTH, GAP, LABEL_WIDTH, contact_sheet, draw_preview
+from i3d_lightning.datasets.registry import read_dataset
+from i3d_lightning.errors import InputError
+from i3d_lightning.recipe import Clips, Flow, Recipe
+
+RECIPE = Recipe(
+    clips=Clips(short_side=32, crop=32, train_frames=9),
+    flow=Flow(scales=1, warps=1, inner_iterations=2, outer_iterations=1),
+)
 
 
 def read(path: Path) -> np.ndarray:
@@ -53,3 +63,33 @@ def test_flow_is_drawn_in_the_colour_wheel_under_the_frames(tmp_path: Path) -> N
     assert (shown[:, :55] > 250).all()  # white stands still
     red, green, blue = shown[:, 65:].reshape(-1, 3).mean(0)
     assert red > 240 and green < 30 and blue < 30  # red moves to the right
+
+
+def test_a_preview_of_videos_has_a_clip_of_each_class_and_its_flow(tiny_ucf: Path, tmp_path: Path) -> None:
+    data = read_dataset("ucf101", tiny_ucf, 1)
+    broken = tmp_path / "broken.avi"
+    broken.write_bytes(b"no video")
+    data = replace(data, train=(replace(data.train[0], path=broken), *data.train[1:]))  # the next is shown
+    draw_preview(data, RECIPE, tmp_path / "preview.png", classes=2)
+    sheet = read(tmp_path / "preview.png")
+    assert sheet.shape == (4 * (96 + GAP), LABEL_WIDTH + 7 * (FRAME_WIDTH + GAP), 3)
+    red, green = (frame_on(sheet, row, 3).reshape(-1, 3).mean(0) for row in (0, 2))
+    assert red[0] > red[1] + 5 and green[1] > green[0] + 5
+    with pytest.raises(InputError, match="No training video or image of ucf101 can be read"):
+        draw_preview(replace(data, train=data.train[:1]), RECIPE, tmp_path / "none.png")
+
+
+def test_a_preview_of_images_has_several_of_each_class(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        for label, (name, count) in enumerate((("n01", 3), ("n02", 9))):
+            for i in range(count):
+                path = tmp_path / "images" / part / name / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(path), np.full((40 + i, 60, 3), 100 + 50 * label + i, np.uint8))
+    data = read_dataset("imagenet", tmp_path / "images", 1)
+    draw_preview(data, RECIPE, tmp_path / "preview.png")
+    sheet = read(tmp_path / "preview.png")
+    assert sheet.shape[0] == 2 * (FRAME_WIDTH + GAP)  # squares
+    for row, values in enumerate(([100, 101, 102, 255, 255, 255, 255], list(range(150, 157)))):
+        shown = [frame_on(sheet, row, column, FRAME_WIDTH) for column in range(7)]
+        assert [np.unique(square).tolist() for square in shown] == [[value] for value in values]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from i3d_lightning.datasets.ucf101 import read_ucf101
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
 
 TRAIN = ("A/v_A_g02_c01.avi 1", "A/v_A_g03_c01.avi 1", "HandstandPushups/v_HandStandPushups_g02_c01.avi 2")
 TEST = ("A/v_A_g01_c01.avi", "HandstandPushups/v_HandStandPushups_g01_c01.avi")

@@ -51,8 +51,8 @@ def test_the_last_step_decides_and_later_frames_do_not_change_earlier_steps():
     with torch.no_grad():
         one, other = network(clip), network(changed)
     torch.testing.assert_close(one[:, :, :5], other[:, :, :5])
-    assert not torch.equal(network.over_steps(one), network.over_steps(other))
-    assert torch.equal(network.over_steps(one), one[:, :, -1])
+    assert not torch.equal(network.pool_time(one), network.pool_time(other))
+    assert torch.equal(network.pool_time(one), one[:, :, -1])
 
 
 def test_each_step_has_a_loss_of_its_own():

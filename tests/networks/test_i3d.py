@@ -7,8 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from i3d_lightning.networks import I3D
-from i3d_lightning.networks.i3d import ENDPOINTS, average_pool
+from i3d_lightning.networks.i3d import ENDPOINTS, I3D, average_pool
 
 
 @pytest.fixture(scope="module")

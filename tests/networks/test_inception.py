@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from i3d_lightning.networks import Inception, endpoint_names
+from i3d_lightning.networks.inception import Inception, endpoint_names
 
 # Channels, and by how much time and space have shrunk (arXiv 1705.07750, Figure 3).
 EXPECTED = {

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.models import googlenet
 
-from i3d_lightning.networks import Inception
+from i3d_lightning.networks.inception import Inception
 from i3d_lightning.networks.inflation import inflate
 from i3d_lightning.networks.receptive_field import receptive_fields
 from i3d_lightning.weights.googlenet import convert

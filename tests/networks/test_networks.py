@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from i3d_lightning import architectures
+from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.networks.network import VideoNetwork
-from i3d_lightning.plan import Clips, Training, streams
+from i3d_lightning.recipe import Clips, Training
 
 CLIPS = {
     "convnet": Clips(crop=32, train_frames=1),
@@ -18,14 +18,15 @@ CLIPS = {
     "two-stream": Clips(crop=32, train_frames=10, snapshot=10),
     "fused-3d": Clips(crop=32, train_frames=20, snapshot=10),
     "i3d": Clips(crop=32, train_frames=9),
+    "i3d-early-stride": Clips(crop=32, train_frames=33),
 }
-CELLS = [(a, s) for a in architectures.ARCHITECTURES for s in streams(a)]
+CELLS = [(a, s) for a in CLIPS for s in ARCHITECTURES[a].streams]
 
 
 def build(architecture: str, stream: str, classes: int = 5, dropout: float = 0.0) -> VideoNetwork:
     torch.manual_seed(0)
     training = Training(dropout=dropout)
-    return architectures.spec(architecture).network(classes, stream, training, CLIPS[architecture])
+    return ARCHITECTURES[architecture].build(classes, stream, CLIPS[architecture], training)
 
 
 def inputs(architecture: str, stream: str, batch: int = 2, windows: int = 1) -> list[Tensor]:
@@ -48,9 +49,9 @@ def inputs(architecture: str, stream: str, batch: int = 2, windows: int = 1) -> 
     ],
 )
 def test_parameters_are_table_1s(architecture, stream, parameters, millions):
-    spec = architectures.spec(architecture)
+    spec = ARCHITECTURES[architecture]
     with torch.device("meta"):
-        networks = [spec.network(400, s, Training(), spec.clips) for s in stream]
+        networks = [spec.build(400, s, spec.clips, Training()) for s in stream]
     count = sum(p.numel() for network in networks for p in network.parameters())
     assert count == parameters
     assert count / 1e6 == pytest.approx(millions, rel=0.03)
@@ -66,7 +67,7 @@ def test_forward_is_head_of_features(architecture, stream):
     assert features.shape[:2] == (2, network.feature_size)
     assert logits.shape == (2, 5, features.shape[2])
     torch.testing.assert_close(network.forward_head(features), logits)
-    assert network.over_steps(logits).shape == (2, 5)
+    assert network.pool_time(logits).shape == (2, 5)
     network.reset_classifier(7)
     assert network(*clips).shape[1] == 7
 
@@ -78,7 +79,7 @@ def test_each_learns_a_handful_of_clips(architecture, stream):
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
 
     def loss() -> Tensor:
-        return F.cross_entropy(network.over_steps(network(*clips)), labels)
+        return F.cross_entropy(network.pool_time(network(*clips)), labels)
 
     first = now = loss().item()
     steps = 0

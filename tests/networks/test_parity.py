@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from i3d_lightning.networks import I3D
-from i3d_lightning.speed import choose
-from i3d_lightning.streams import channels_last, prepare
+from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.recipe import Clips
+from i3d_lightning.training.precision import resolve
+from i3d_lightning.training.streams import channels_last, prepare
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.transforms import centre_place, crop
 from i3d_lightning.weights import apply_weights, load_weights
@@ -140,7 +141,7 @@ def test_agrees_with_the_published_logits_of_the_authors_clip(assets):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(choose("auto").precision == "32-true", reason="this device has no bf16 instructions")
+@pytest.mark.skipif(resolve("auto") == "float32", reason="this device has no bf16 instructions")
 def test_bf16_of_real_clips_gives_the_classes_of_float32(assets):
     """Forty clips of UCF-101: the same class wherever two logits are apart, and nearly the probabilities."""
     network = I3D(400).eval()
@@ -151,7 +152,7 @@ def test_bf16_of_real_clips_gives_the_classes_of_float32(assets):
     decided = 0
     for video in videos:
         clip = read_clip(video, 10, 32, fps=25.0, short_side=256)
-        clip = prepare(crop(clip, *centre_place(clip.shape, 224), 224)[None])
+        clip = prepare(crop(clip, *centre_place(clip.shape, 224), 224)[None], Clips())
         with torch.inference_mode():
             exact = network(clip).mean(2)[0]
             with torch.autocast("cpu", torch.bfloat16):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video.decoding import length, probe, read_clip, read_video
 
 FORMATS = {
@@ -152,7 +152,7 @@ def test_a_colon_in_a_name(make_video, numbers):
     assert numbers(read_clip(path, 0, 3, fps=25.0, short_side=48)) == [0, 1, 2]
 
 
-def sentence(error: pytest.ExceptionInfo[InputError], path: Path) -> str:
+def sentence(error: pytest.ExceptionInfo[UnreadableVideoError], path: Path) -> str:
     text = str(error.value)
     assert str(path) in text
     assert "\n" not in text
@@ -198,7 +198,7 @@ def test_bad_files_are_named_in_one_sentence(tmp_path, capfd, name, words):
         lambda: length(path, fps=25.0),
         lambda: read_clip(path, 0, 4, fps=25.0, short_side=32),
     ):
-        with pytest.raises(InputError) as error:
+        with pytest.raises(UnreadableVideoError) as error:
             read()
         assert words in sentence(error, path)
     assert capfd.readouterr() == ("", "")
@@ -219,7 +219,7 @@ def test_half_downloaded(make_video, numbers, capfd, name, codec, container):
     left = length(path, fps=25.0)
     assert 20 < left < 80
     assert numbers(read_clip(path, 3, left - 3, fps=25.0, short_side=48)) == list(range(3, left))
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UnreadableVideoError) as error:
         read_clip(path, 0, left + 1, fps=25.0, short_side=48)
     assert f"breaks off after {left} of {left + 1} frames" in sentence(error, path)
     assert capfd.readouterr() == ("", "")
@@ -229,7 +229,7 @@ def test_half_downloaded_without_its_index(make_video):
     path = make_video("clip.mp4", "libx264", "yuv420p")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UnreadableVideoError) as error:
         probe(path)
     assert "cannot be read as a video" in sentence(error, path)
 
@@ -242,7 +242,7 @@ def test_damage_in_the_middle(make_video, numbers, capfd):
     whole = len(content) * 2 // 3
     path.write_bytes(content[:whole] + bytes(len(content) - whole))
     assert numbers(read_clip(path, 0, 20, fps=25.0, short_side=48)) == list(range(20))
-    with pytest.raises(InputError) as error:
+    with pytest.raises(UnreadableVideoError) as error:
         read_clip(path, 0, 100, fps=25.0, short_side=48)
     assert "cannot be decoded for more than a second" in sentence(error, path)
     assert capfd.readouterr() == ("", "")

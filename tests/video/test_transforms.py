@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
+from i3d_lightning.recipe import Clips
 from i3d_lightning.video import transforms
 from i3d_lightning.video.sampling import draw_generator
 
@@ -96,9 +97,24 @@ def test_grey():
     assert transforms.grey(rgb).flatten().tolist() == [76, 150, 29, 90]
 
 
-def test_normalise():
-    values = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 1, 3, 1, 1)
-    assert transforms.normalise(values).flatten().tolist() == pytest.approx([-1, -0.6, 1])
+@pytest.mark.parametrize("channels", [2, 3])
+def test_clips_are_normalised_to_minus_one_to_one_to_the_bit(channels):
+    """As the published networks want RGB, and flow / bound."""
+    values = torch.arange(256, dtype=torch.uint8).view(1, 1, 256, 1, 1).expand(2, channels, 256, 1, 1)
+    expected = values.to(torch.float32, copy=True).div_(127.5).sub_(1)
+    assert torch.equal(transforms.normalise(values, Clips()), expected)
+    assert expected[0, 0, [0, 51, 255]].flatten().tolist() == pytest.approx([-1, -0.6, 1])
+
+
+def test_rgb_has_the_mean_and_deviation_that_weights_ask_for():
+    clips = Clips(mean=(0.4, 0.3, 0.2), std=(0.2, 0.25, 0.1))
+    rgb = torch.randint(0, 256, (2, 3, 4, 5, 6), dtype=torch.uint8)
+    normal = transforms.normalise(rgb, clips)
+    for c in range(3):
+        expected = (rgb[:, c] / 255 - clips.mean[c]) / clips.std[c]
+        torch.testing.assert_close(normal[:, c], expected, atol=2e-6, rtol=1e-6)
+    flow = rgb[:, :2]
+    assert torch.equal(transforms.normalise(flow, clips), transforms.normalise(flow, Clips()))
 
 
 @pytest.mark.parametrize("bound", [4.0, 20.0])
@@ -106,7 +122,7 @@ def test_quantised_flow_comes_back_within_half_a_step(bound):
     flow = torch.linspace(-bound, bound, 3000).view(5, 2, 15, 20)
     quantised = transforms.quantise_flow(flow, bound)
     assert quantised.shape == (2, 5, 15, 20)
-    back = transforms.normalise(quantised[None])[0].movedim(0, 1) * bound
+    back = transforms.normalise(quantised[None], Clips())[0].movedim(0, 1) * bound
     half_a_step = bound / 255
     assert (back - flow).abs().max() <= half_a_step * 1.001
     assert quantised.unique().numel() == 256
@@ -116,4 +132,6 @@ def test_flow_is_clipped_and_no_motion_nearly_zero():
     flow = torch.tensor([-35.0, 0.0, 35.0, 20.0]).view(1, 2, 1, 2)
     quantised = transforms.quantise_flow(flow, 20.0)
     assert quantised.flatten().tolist() == [0, 128, 255, 255]
-    assert transforms.normalise(quantised[None]).flatten()[1].item() == pytest.approx(1 / 255, abs=1e-6)
+    assert transforms.normalise(quantised[None], Clips()).flatten()[1].item() == pytest.approx(
+        1 / 255, abs=1e-6
+    )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import io
 import os
+import socket
 import tarfile
 from pathlib import Path
 
 import pytest
+import torch
 
-from i3d_lightning.plan import InputError
+from i3d_lightning.errors import InputError
 from i3d_lightning.weights import Entry, list_weights
 from i3d_lightning.weights.fetch import fetch
 from i3d_lightning.weights.registry import SourcePackage
@@ -78,17 +81,24 @@ def test_a_cache_that_cannot_be_made(tmp_path, published, monkeypatch):
         fetch(entry(location=published.as_uri(), sha256=sha256(CONTENT)))
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to stand for a full disk")
 def test_a_full_disk_leaves_nothing(cache, published, monkeypatch):
-    opened = Path.open
+    class Full(io.FileIO):
+        def write(self, content: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def on_a_full_disk(self: Path, mode: str = "r", *args: object, **kwargs: object) -> object:
-        full = mode == "wb" and cache in self.parents
-        return opened(Path("/dev/full") if full else self, mode, *args, **kwargs)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    monkeypatch.setattr(torch.hub, "open", Full, raising=False)
     with pytest.raises(InputError, match=r"No disk space is left to write .*some-weights"):
         fetch(entry(location=published.as_uri(), sha256=sha256(CONTENT)))
+    assert files(cache) == []
+
+
+def test_a_place_that_does_not_answer_is_given_up(cache, monkeypatch):
+    monkeypatch.setattr("i3d_lightning.weights.fetch.TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/weights.pt"
+        with pytest.raises(InputError, match=r"Could not fetch 'some-weights' .*timed out"):
+            fetch(entry(location=url, sha256=sha256(CONTENT)))
+    assert socket.getdefaulttimeout() is None
     assert files(cache) == []
 
 

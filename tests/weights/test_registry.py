@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import get_args
 
 import pytest
 
-from i3d_lightning import plan
+from i3d_lightning.experiment import stages
+from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.weights import imagenet_labels, kinetics400_labels, list_weights
 from i3d_lightning.weights.registry import SourcePackage, TorchHub
 
@@ -26,12 +27,14 @@ def test_patterns_choose_by_name():
 
 @pytest.mark.parametrize("entry", list_weights(), ids=lambda entry: entry.name)
 def test_entries_are_complete(entry):
-    assert entry.stream in plan.streams(entry.architecture)
-    assert entry.pretraining in get_args(plan.Pretraining)
+    assert entry.stream in ARCHITECTURES[entry.architecture].streams
+    assert set(stages(entry.pretraining)) <= {"imagenet", "kinetics"}
     assert (entry.flow is None) == (entry.stream == "rgb")
     assert (entry.clips.fps, entry.clips.short_side, entry.clips.crop) == (25, 256, 224)
     labels = imagenet_labels() if entry.pretraining == "imagenet" else kinetics400_labels()
-    assert entry.classes == len(labels)
+    assert entry.class_names == labels
+    assert len(labels) == (1000 if entry.pretraining == "imagenet" else 400)
+    assert json.loads(json.dumps(entry.as_json()))["classes"] == len(labels)
     hashes = [entry.sha256]
     if isinstance(entry.location, SourcePackage):
         hashes.append(entry.location.sha256)

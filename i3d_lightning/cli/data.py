@@ -1,0 +1,100 @@
+"""Verbs on data sets: render, preview, flow ahead of time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.experiment import NONE, Experiment
+from i3d_lightning.recipe import FLOW_PRESETS
+
+
+def demo(root: Path = Path("data/demo"), seed: int = 0) -> None:
+    """Render the demo data sets, laid out as Kinetics, UCF-101, HMDB-51 and ImageNet are.
+
+    Args:
+        root: Folder to render into.
+        seed: Another seed gives other videos.
+    """
+    from i3d_lightning.demo import DemoSettings, render_demo
+
+    made = render_demo(root, DemoSettings(seed=seed))
+    print(f"{made.videos} videos and images are in {root}.")
+
+
+def preview(
+    dataset: str = "demo-ucf101",
+    root: Path | None = None,
+    split: int = 1,
+    classes: int = 10,
+    output: Path = Path("preview.png"),
+    cache: Path = Path("cache"),
+) -> None:
+    """Draw a contact sheet (PNG) of a data set's clips and their optical flow, or of its images.
+
+    Args:
+        dataset: Name of the data set.
+        root: Folder of the data set; the demo sets know theirs.
+        split: Official split, from 1.
+        classes: How many classes to show.
+        output: The picture to write.
+        cache: Folder of manifests.
+    """
+    from i3d_lightning.datasets import DATASETS
+    from i3d_lightning.datasets.manifest import load_manifest
+    from i3d_lightning.datasets.preview import draw_preview
+    from i3d_lightning.networks.registry import IMAGE_NETWORK
+    from i3d_lightning.study.recipes import recipe_for
+
+    network = IMAGE_NETWORK if DATASETS[dataset].images else "i3d"
+    recipe, _ = recipe_for(Experiment(network, "rgb", NONE, "origin", dataset, split), {})
+    data = load_manifest(dataset, root, split, cache / "manifests").data
+    draw_preview(data, recipe, output, classes)
+    print(output)
+
+
+def flow(
+    source: Path,
+    destination: Path = Path("cache/flow"),
+    preset: str = "accurate",
+    fps: float = 25.0,
+    short_side: int = 256,
+    part: str = "1/1",
+) -> None:
+    """Compute the optical flow of every video below a folder, ahead of the experiments that need it.
+
+    What is there is skipped, so the command may be stopped and given again. An experiment finds the flow
+    below its `--cache`, if its settings are these.
+
+    Args:
+        source: A video, or a folder of videos at any depth.
+        destination: Folder that flow is kept in: `flow` below the cache of experiments.
+        preset: Settings of TV-L1: `accurate`, those of the paper's experiments, or `fast`.
+        fps: Frame rate that videos are resampled to, in frames per second.
+        short_side: Length that a frame's shorter side is resized to, in pixels.
+        part: `2/8` computes the second of eight parts, for as many processes or machines.
+    """
+    from i3d_lightning.datasets.folder import SUFFIXES
+    from i3d_lightning.datasets.manifest import identify
+    from i3d_lightning.flow import FlowStore
+
+    check_known("preset", preset, FLOW_PRESETS)
+    videos = (
+        [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
+    )
+    if not videos:
+        raise InputError(f"There is no video below {source}: check the path.")
+    number, parts = _part(part)
+    videos = videos[number - 1 :: parts]
+    store = FlowStore(destination, FLOW_PRESETS[preset], fps, short_side)
+    failures = store.compute(identify(videos, destination.parent / "manifests"))
+    print(f"{len(videos) - len(failures)} of {len(videos)} videos have their flow in {store.folder}.")
+    if failures:
+        raise SystemExit(1)
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, parts = text.partition("/")
+    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+        raise InputError(f"part is '{text}', but must be like 2/8, the second of eight.")
+    return int(number), int(parts)

@@ -1,0 +1,367 @@
+"""Verbs that run experiments: pretrain, experiment, grid, and one planned cell."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from json import loads
+from pathlib import Path
+from typing import Any
+
+from i3d_lightning.cli.output import print_frame, print_json
+from i3d_lightning.cli.parser import RecipeChanges
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import FUSION, STREAMS, Experiment
+from i3d_lightning.recipe import Changes, merge, plain
+
+
+def pretrain(
+    dataset: str = "demo-kinetics",
+    architecture: str | None = None,
+    stream: str | None = None,
+    pretraining: str = "none",
+    weights: str | None = None,
+    root: Path | None = None,
+    seed: int = 0,
+    precision: str | None = None,
+    recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
+    runs: Path = Path("runs"),
+    cache: Path = Path("cache"),
+    name: str = "",
+    trainer: dict[str, Any] | None = None,
+    on: str = "local",
+    json: bool = False,
+) -> None:
+    """Train on Kinetics or ImageNet: these weights are what pretraining of that name means from then on.
+
+    Args:
+        dataset: `kinetics`, `demo-kinetics`, `imagenet`, `demo-imagenet`, or another that teaches.
+        architecture: Name of the network (see `i3d architectures`); on images it is the image network.
+        stream: `rgb`, `flow`, `joint`, or `rgb+flow` for one network each; what there is, if not said.
+        pretraining: `none`, or `imagenet` to start from inflated ImageNet weights.
+        weights: The ImageNet weights, by name or path.
+        root: Folder of the data set; the demo set knows its own.
+        seed: Seed of initialisation, order, augmentation and dropout.
+        precision: `auto` (by the device), `float32` (without TF32) or `bf16`.
+        recipe: Settings that differ from the data set's recipe.
+        runs: Folder of all runs, tables included.
+        cache: Folder of manifests, flow and features, shared by all runs; may be deleted at any time.
+        name: A folder below `runs`, to keep runs with other settings apart.
+        trainer: Arguments of Lightning's Trainer that say where it runs, such as devices and strategy.
+        on: Where to run: `local`, or another launcher.
+        json: Print one JSON object a line for each result.
+    """
+    from i3d_lightning.datasets import DATASETS
+    from i3d_lightning.networks.registry import IMAGE_NETWORK
+    from i3d_lightning.study.workspace import Workspace
+
+    if DATASETS[dataset].teaches is None:
+        teachers = ", ".join(d.name for d in DATASETS if d.teaches)
+        raise InputError(f"Pretraining is on {teachers}, not on {dataset}: use i3d experiment.")
+    architecture = architecture or (IMAGE_NETWORK if DATASETS[dataset].images else "i3d")
+    cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], [seed])
+    space = Workspace(runs, cache, name, trainer or {})
+    _run(cells, weights, root, _changes(recipe, precision), space, on, json)
+
+
+def experiment(
+    protocol: str,
+    dataset: str = "demo",
+    architecture: str = "i3d",
+    stream: str | None = None,
+    pretraining: str | None = None,
+    weights: str | None = None,
+    root: Path | None = None,
+    split: str = "1",
+    seed: int = 0,
+    seeds: int = 1,
+    precision: str | None = None,
+    recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
+    runs: Path = Path("runs"),
+    cache: Path = Path("cache"),
+    name: str = "",
+    trainer: dict[str, Any] | None = None,
+    on: str = "local",
+    json: bool = False,
+) -> None:
+    """Run a protocol on a data set, then print the table of all runs so far.
+
+    Args:
+        protocol: `origin` (train on the target only), `fixed` (frozen features, only the last layer
+            is trained) or `full-ft` (everything is fine-tuned).
+        dataset: `ucf101`, `hmdb51`, `folder`, a demo set, or `demo` for both demo targets.
+        architecture: Name of the network, see `i3d architectures`.
+        stream: `rgb`, `flow`, `joint`, or `rgb+flow` for both and their fusion.
+        pretraining: `none`, `imagenet`, `kinetics` or `imagenet+kinetics`; read from the weights
+            where they say it, else `none` for origin and `kinetics` for the others.
+        weights: A name (see `i3d weights list`) or path, or one for each stream: `rgb=...,flow=...`.
+        root: Folder of the data set: videos and official split files as downloaded.
+        split: Official split, or several: `1,2,3`.
+        seed: The first seed.
+        seeds: How many seeds, counted up from the first.
+        precision: `auto` (by the device), `float32` (without TF32) or `bf16`.
+        recipe: Settings that differ from the data set's recipe.
+        runs: Folder of all runs, tables included.
+        cache: Folder of manifests, flow and features, shared by all runs; may be deleted at any time.
+        name: A folder below `runs`, to keep runs with other settings apart.
+        trainer: Arguments of Lightning's Trainer that say where it runs, such as devices and strategy.
+        on: Where to run: `local`, or another launcher.
+        json: Print one JSON object a line for each experiment and each fusion, after the table.
+    """
+    from i3d_lightning.datasets.demo import TARGETS
+    from i3d_lightning.study.workspace import Workspace
+
+    datasets = list(TARGETS) if dataset == "demo" else dataset.split(",")
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
+    numbers = range(seed, seed + seeds)
+    cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
+    space = Workspace(runs, cache, name, trainer or {})
+    _run(cells, weights, root, _changes(recipe, precision), space, on, json)
+
+
+def grid(
+    file: Path,
+    root: dict[str, Path] | None = None,
+    seeds: int | None = None,
+    precision: str | None = None,
+    runs: Path = Path("runs"),
+    cache: Path = Path("cache"),
+    name: str = "",
+    trainer: dict[str, Any] | None = None,
+    on: str = "local",
+    dry_run: bool = False,
+) -> None:
+    """Run what is missing of a grid of experiments, and print the table of it.
+
+    Args:
+        file: Describes the grid: see experiments/ and docs/grids.md.
+        root: Folder of each real data set: `{ucf101: /path, hmdb51: /path}`.
+        seeds: Run every cell with so many seeds, counted up from 0, instead of the file's.
+        precision: As in `i3d experiment`, where the file says nothing else.
+        runs: Folder of all runs, tables included.
+        cache: Folder of manifests, flow and features, shared by all runs; may be deleted at any time.
+        name: A folder below `runs`, to keep runs with other settings apart.
+        trainer: Arguments of Lightning's Trainer that say where it runs, such as devices and strategy.
+        on: Where to run: `local`, or another launcher.
+        dry_run: List the cells in their order instead of running them.
+    """
+    from i3d_lightning.launch import LAUNCHERS
+    from i3d_lightning.results.runs import load_run
+    from i3d_lightning.study import grid as grids
+    from i3d_lightning.study.planner import plan
+    from i3d_lightning.study.workspace import Workspace
+
+    _quieten_lightning()
+    wanted = grids.read_grid(file)
+    if seeds is not None:
+        if seeds < 1:
+            raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
+        wanted = grids.with_seeds(wanted, range(seeds))
+    if precision is not None:
+        wanted = grids.with_settings(wanted, {"training": {"precision": precision}})
+    space = Workspace(runs, cache, name, trainer or {})
+    launcher = LAUNCHERS[on]
+    planned = plan(wanted.cells, space, roots=root or {}, settings=wanted.settings, dry=dry_run)
+    if dry_run:
+        for cell in planned.cells:
+            print(f"{'complete' if load_run(space.folder(cell)) else 'to run  '}  {cell.name}")
+        return
+    overview = launcher(planned, space)
+    _show_table(space)
+    if overview.failed:
+        reasons = "".join(f"\n  {cell.name}: {why}" for cell, why in overview.failed.items())
+        raise InputError(
+            f"{len(overview.failed)} of {len(planned.cells)} cells failed; "
+            f"the same command runs them again:{reasons}"
+        )
+
+
+def cell(file: Path, json: bool = False) -> None:
+    """Run one planned cell from the file that a launcher wrote.
+
+    Args:
+        file: The planned cell.
+        json: Print one JSON object with its result.
+    """
+    from i3d_lightning.registry import import_plugins
+    from i3d_lightning.results.scores import scores
+    from i3d_lightning.study.planner import load_cell
+    from i3d_lightning.study.run import run
+
+    _quieten_lightning()
+    try:
+        content = loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as a planned cell ({error}): check the path.") from error
+    import_plugins(content.get("import", ()) if isinstance(content, dict) else ())
+    done = run(*load_cell(content))
+    if json:
+        print_json(score.as_json() for score in scores([done]))
+
+
+def _run(
+    cells: Sequence[Experiment],
+    weights: str | None,
+    root: Path | None,
+    changes: Changes,
+    space: Any,  # a Workspace, whose module is loaded only where a verb needs it
+    on: str,
+    json: bool,
+) -> None:
+    from i3d_lightning.launch import LAUNCHERS
+    from i3d_lightning.results.scores import scores
+    from i3d_lightning.study.planner import plan
+
+    _quieten_lightning()
+    wanted = frozenset(cells)
+    shared = _shared(changes)
+    launcher = LAUNCHERS[on]
+    planned = plan(
+        cells,
+        space,
+        roots={cell.dataset: root for cell in cells} if root else {},
+        weights=_weights_by_stream(weights, {cell.stream for cell in cells}),
+        settings=lambda experiment: changes if experiment in wanted else shared,
+    )
+    overview = launcher(planned, space)
+    if not all(cell in overview.failed for cell in planned.wanted):
+        _show_table(space)
+    if json:
+        print_json(s.as_json() for s in scores(r for r in overview.done if r.experiment in wanted))
+    if overview.failed:
+        raise InputError(_failures(planned, overview.failed))
+
+
+def _failures(planned: Any, failed: Mapping[Experiment, str]) -> str:
+    """What failed, in one sentence where it is one cell."""
+    if len(planned.cells) == 1:
+        return next(iter(failed.values()))
+    first, *others = failed.items()
+    more = f", and so did {len(others)} others" if others else ""
+    return f"{first[0].name} failed{more}: {first[1]}"
+
+
+def _shared(changes: Changes) -> Changes:
+    """Of an experiment's own settings, those that pretraining which has to be run first takes over."""
+    flow = {name: value for name, value in (changes.get("flow") or {}).items() if name != "source"}
+    return {"flow": flow, "training": {"precision": (changes.get("training") or {}).get("precision")}}
+
+
+def _cells(
+    protocol: str,
+    architecture: str,
+    stream: str | None,
+    pretraining: str | None,
+    weights: str | None,
+    datasets: Sequence[str],
+    splits: Sequence[int],
+    seeds: Sequence[int],
+) -> list[Experiment]:
+    """The experiments that a command line stands for."""
+    from i3d_lightning.networks import ARCHITECTURES
+    from i3d_lightning.study.planner import default_pretraining
+
+    network = ARCHITECTURES[architecture]
+    streams = network.usual_streams if stream is None else (stream,)
+    streams = ("rgb", "flow") if stream == FUSION else streams
+    given = _weights_by_stream(weights, streams)
+    return [
+        Experiment(
+            architecture,
+            s,
+            _pretraining(pretraining, given[s]) or default_pretraining(architecture, protocol, dataset),
+            protocol,
+            dataset,
+            split,
+            seed,
+        )
+        for dataset in datasets
+        for split in splits
+        for seed in seeds
+        for s in streams
+    ]
+
+
+def _pretraining(said: str | None, weights: str | None) -> str | None:
+    """The pretraining that was said, or that the weights say."""
+    if weights is None:
+        return said
+    from i3d_lightning.weights import load_weights
+
+    known = load_weights(weights).pretraining
+    if said is None and known is None:
+        raise InputError(f"{weights} does not say what it was trained on: add, say, --pretraining kinetics.")
+    if said is not None and known is not None and said != known:
+        raise InputError(
+            f"{weights} has pretraining '{known}', not '{said}': drop --pretraining or change it."
+        )
+    return said or known
+
+
+def _weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str, str | None]:
+    """`rgb=a,flow=b` or one path for the only stream."""
+    if given is None:
+        return dict.fromkeys(streams)
+    if not given.startswith(tuple(f"{s}=" for s in STREAMS)):
+        if len(streams) > 1:
+            raise InputError(
+                f"--weights {given} is for one stream, but two are to be run: "
+                "give rgb=...,flow=... or one --stream."
+            )
+        return dict.fromkeys(streams, given)
+    found: dict[str, str | None] = {}
+    for part in given.split(","):
+        name, _, found_at = part.partition("=")
+        found[name] = found_at
+    if set(found) != set(streams):
+        raise InputError(
+            f"--weights names {', '.join(found)}, but the streams to run are {', '.join(streams)}."
+        )
+    return found
+
+
+def _splits(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"split is '{text}', but must be a number such as 1, or several: 1,2,3.") from None
+
+
+def _changes(recipe: Any, precision: str | None) -> Changes:
+    """The settings of a recipe that were said."""
+    return merge(plain(recipe), {"training": {"precision": precision}})
+
+
+def _quieten_lightning() -> None:
+    """What Lightning says of devices and workers is noise here; its errors are not."""
+    from i3d_lightning.study.tracking import is_rank_zero
+
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    if not is_rank_zero():
+        logging.getLogger("i3d_lightning").setLevel(logging.ERROR)
+
+
+def _show_table(space: Any) -> None:
+    """Print the table of all runs, and write and log it; of several processes the first alone does."""
+    from i3d_lightning.results import overview, tables
+    from i3d_lightning.results.runs import collect
+    from i3d_lightning.results.scores import scores
+    from i3d_lightning.study import tracking
+
+    if not tracking.is_rank_zero():
+        return
+    found = scores(collect(space.root))
+    if not found:
+        return
+    summary = overview.summarise(found)
+    layout = overview.layout(summary)
+    print_frame(layout, None, overview.LEGEND)
+    csv, md = overview.write_tables(space.root, summary)
+    print(f"Written to {csv} and {md}.")
+    paper = {title: tables.flat(made) for title, made in tables.all_tables(found).items()}
+    numbers = summary.astype({"splits": str})
+    tracking.log_tables({"results": layout, "numbers": numbers, **paper}, space.root)

@@ -1,0 +1,128 @@
+"""Verbs that look at results: table, compare, chart. They run nothing, and write only pictures asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from i3d_lightning.cli.output import (
+    check_format,
+    print_frame,
+    print_json,
+    print_paper_table,
+)
+from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.recipe import plain
+
+
+def table(
+    which: str = "all",
+    format: str = "terminal",
+    demo: bool | None = None,
+    runs: Path = Path("runs"),
+    name: str = "",
+    json: bool = False,
+) -> None:
+    """Print the table of all runs, one of the paper's Tables 1 to 5, or what the paper's findings come to.
+
+    Args:
+        which: `all`, `1` to `5`, or `findings`.
+        format: `terminal`, `markdown` or `latex`.
+        demo: Show the rendered data sets; by default, where nothing else was run.
+        runs: Folder of all runs.
+        name: A folder below `runs`.
+        json: Print one JSON object a line for each row of the table of all runs instead.
+    """
+    from i3d_lightning.results import overview, tables
+    from i3d_lightning.results.findings import findings
+    from i3d_lightning.results.runs import collect
+    from i3d_lightning.results.scores import scores
+
+    check_known("table", which, ("all", "findings", *map(str, tables.TABLES)))
+    check_format(format)
+    found = scores(collect(runs / name))
+    if not found and which in ("all", "findings"):
+        raise InputError(f"There are no complete runs in {runs / name}: run i3d experiment first.")
+    if json:
+        print_json(score.as_json() for score in found)
+    elif which == "all":
+        layout = overview.layout(overview.summarise(found))
+        if format == "terminal":
+            print_frame(layout, None, overview.LEGEND)
+        else:
+            print(overview.markdown(layout))
+    elif which == "findings":
+        for finding in findings(found, demo):
+            print(f"{finding.verdict:<14} {finding.statement}")
+            for words in finding.evidence:
+                print(f"{'':<15}{words}")
+    else:
+        print_paper_table(tables.paper_table(int(which), found, demo), format)
+
+
+def chart(
+    output: Path | None = None,
+    architecture: str = "i3d",
+    runs: Path = Path("runs"),
+    name: str = "",
+) -> None:
+    """Draw ImageNet against Kinetics pretraining as bars with intervals (PNG).
+
+    Args:
+        output: The picture to write, `pretraining.png` among the runs if not said.
+        architecture: Whose bars.
+        runs: Folder of all runs.
+        name: A folder below `runs`.
+    """
+    from i3d_lightning.results import charts
+    from i3d_lightning.results.runs import collect
+    from i3d_lightning.results.scores import scores
+
+    found = scores(collect(runs / name))
+    if not found:
+        raise InputError(f"There are no complete runs in {runs / name}: run make compare first.")
+    output = output or runs / name / "pretraining.png"
+    charts.save(charts.pretraining_chart(found, architecture), output)
+    print(f"Drawn to {output}.")
+
+
+def compare(
+    one: str,
+    other: str,
+    confusion: Path | None = None,
+    runs: Path = Path("runs"),
+    name: str = "",
+    json: bool = False,
+) -> None:
+    """Say whether two runs differ on the same videos, and in which classes.
+
+    Args:
+        one: A run by its name, such as `demo-ucf101-1/i3d-rgb+flow/none/origin/seed0`.
+        other: The run to compare it with.
+        confusion: Draw the confusion matrix of `other` to this picture (PNG).
+        runs: Folder of all runs.
+        name: A folder below `runs`.
+        json: Print one JSON object instead.
+    """
+    from i3d_lightning.results import charts, statistics
+    from i3d_lightning.results.runs import collect
+    from i3d_lightning.results.scores import scores
+
+    complete = collect(runs / name)
+    known = {score.name: score for score in scores(complete)}
+    for wanted in (one, other):
+        check_known("run", wanted, known)
+    before, after = known[one].predictions, known[other].predictions
+    classes = next(run.classes for run in complete if run.experiment == known[other].experiment)
+    difference = statistics.compare(before, after)
+    if json:
+        print_json([{"one": one, "other": other, **plain(difference)}])
+    else:
+        width = max(len(one), len(other))
+        print(f"{one:<{width}}  {before.accuracy():5.1f} %\n{other:<{width}}  {after.accuracy():5.1f} %")
+        print(difference)
+        changes = statistics.class_changes(before, after, classes).round(1)
+        print(f"\nTop-1 of each class, in percent:\n{changes.to_string()}")
+    if confusion is not None:
+        charts.save(charts.confusion_chart(statistics.confusion(after, classes)), confusion)
+        print(f"Drawn to {confusion}.", file=sys.stderr)

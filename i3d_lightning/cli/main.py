@@ -1,0 +1,92 @@
+"""`i3d <verb>`: every verb is a function, its arguments are the flags.
+
+Thin: verbs parse, call the package and print. They import what they need when they run, so that help and
+misspelt flags need not wait for PyTorch.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from i3d_lightning.cli import data, experiments, look, models
+from i3d_lightning.cli.parser import make_parser
+from i3d_lightning.errors import InputError
+from i3d_lightning.registry import import_plugins
+
+VERBS: dict[str, Any] = {
+    "data": {"demo": data.demo, "preview": data.preview},
+    "pretrain": experiments.pretrain,
+    "experiment": experiments.experiment,
+    "grid": experiments.grid,
+    "cell": experiments.cell,
+    "flow": data.flow,
+    "predict": models.predict,
+    "table": look.table,
+    "compare": look.compare,
+    "chart": look.chart,
+    "architectures": models.architectures,
+    "weights": {"list": models.weights_list},
+}
+
+
+def build_parser() -> ArgumentParser:
+    """Make the parser of all verbs."""
+    return make_parser(VERBS)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command line: bad input ends in one sentence and exit code 2, Ctrl-C in 130."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("i3d_lightning").setLevel(logging.INFO)
+    imports, argv = _split_imports(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    config = parser.instantiate(parser.parse_args(argv))
+    verb: Any = VERBS
+    while isinstance(verb, Mapping):
+        name = config["verb"]
+        verb, config = verb[name], config[name]
+    arguments = {key: value for key, value in vars(config).items() if key != "config"}
+    try:
+        import_plugins(imports)
+        verb(**arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:  # whoever read our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("error: No disk space is left: free some and run the same command to go on.", file=sys.stderr)
+        raise SystemExit(2) from None
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning turns Ctrl-C and the TERM of a cluster into exits of its own
+        terminated = type(stop).__name__ == "SIGTERMException"
+        interrupted = isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
+        if not (terminated or interrupted):
+            raise
+        print("Interrupted: run the same command to go on.", file=sys.stderr)
+        raise SystemExit(143 if terminated else 130) from None
+
+
+def _split_imports(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The modules of every `--import`, wherever it stands, and the other arguments."""
+    imports, rest = [], []
+    words = iter(argv)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag != "--import":
+            rest.append(word)
+        elif equals or (value := next(words, "")):
+            imports.append(value)
+        else:
+            rest.append(word)
+    return imports, rest

@@ -1,0 +1,82 @@
+"""Verbs on networks and weights: predict, architectures, weights list."""
+
+from __future__ import annotations
+
+import sys
+from json import dumps
+from pathlib import Path
+
+from i3d_lightning.cli.output import check_format, print_json, print_paper_table, print_rich
+from i3d_lightning.errors import InputError
+
+
+def predict(
+    videos: list[str], weights: str = "i3d-rgb-kinetics400", top: int = 5, json: bool = False
+) -> None:
+    """Say what happens in any video.
+
+    Args:
+        videos: Video files.
+        weights: A name (see `i3d weights list`) or path.
+        top: How many classes to show.
+        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`).
+    """
+    from i3d_lightning.predict.predictor import Predictor
+
+    predictor = Predictor(weights)
+    failed = 0
+    for video in videos:
+        try:
+            best = predictor(Path(video), top)
+        except InputError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        if json:
+            answer = [{"label": label, "probability": round(p, 6)} for label, p in best]
+            print(dumps({"video": video, "predictions": answer}), flush=True)
+        else:
+            print(video)
+            for label, p in best:
+                print(f"  {p:.4f}  {label}", flush=True)
+    if failed:
+        raise SystemExit(1)
+
+
+def architectures(architecture_name: str | None = None, format: str = "terminal") -> None:
+    """Print every network with its parameters, multiply-adds and clips, or the stages of one.
+
+    Args:
+        architecture_name: Show the stages of this network and what each sees instead.
+        format: `terminal`, `markdown` or `latex`.
+    """
+    from i3d_lightning.results import tables
+
+    check_format(format)
+    if architecture_name is not None:
+        print_paper_table(tables.endpoint_table(architecture_name), format)
+    else:
+        print_paper_table(tables.architecture_table(), format)
+
+
+def weights_list(pattern: str = "*", json: bool = False) -> None:
+    """List the published weights that are known by name.
+
+    Args:
+        pattern: Only names that match this, such as `*flow*`.
+        json: Print one JSON object a line.
+    """
+    from i3d_lightning.weights import list_weights
+
+    entries = list_weights(pattern)
+    if not entries:
+        raise InputError(f"No weights match '{pattern}': i3d weights list shows all.")
+    if json:
+        print_json(e.as_json() for e in entries)
+        return
+    from rich.table import Table
+
+    grid = Table("name", "stream", "pretraining", "top-1", "top-5", "licence", "source", box=None)
+    for e in entries:
+        grid.add_row(e.name, e.stream, e.pretraining, f"{e.top1:.1f}", f"{e.top5:.1f}", e.licence, e.source)
+    print_rich(grid)

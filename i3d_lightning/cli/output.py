@@ -1,0 +1,58 @@
+"""What verbs print: tables, JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from json import dumps
+from typing import Any
+
+from i3d_lightning.errors import check_known
+
+FORMATS = ("terminal", "markdown", "latex")
+
+
+def check_format(format: str) -> None:
+    """Refuse an unknown format.
+
+    Raises:
+        InputError: It is unknown.
+    """
+    check_known("format", format, FORMATS)
+
+
+def print_paper_table(shown: Any, format: str) -> None:
+    """Print a table of the paper's in one of `FORMATS`."""
+    from i3d_lightning.results import overview, tables
+
+    frame = tables.flat(shown)
+    if format == "latex":
+        print(tables.as_latex(shown))
+    elif format == "markdown":
+        print(f"{shown.title}\n\n{overview.markdown(frame)}\n{shown.note}")
+    else:
+        print_frame(frame, shown.title, shown.note)
+
+
+def print_frame(frame: Any, title: str | None, note: str) -> None:
+    """Print a data frame as a table for people."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(*frame.columns, title=title, caption=Text(note), caption_justify="left")
+    for row in frame.itertuples(index=False):
+        grid.add_row(*map(str, row))
+    print_rich(grid)
+
+
+def print_rich(renderable: Any) -> None:
+    """Print in the width of the terminal, or wide where there is none."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160).print(renderable)
+
+
+def print_json(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print one JSON object a line."""
+    for row in rows:
+        print(dumps(row), flush=True)

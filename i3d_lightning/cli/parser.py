@@ -1,0 +1,93 @@
+"""From functions to a command line: their arguments are the flags, their docstrings the help.
+
+Settings of a recipe are taken as they come, and checked by `recipe.compose` as those of every file are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from jsonargparse import ArgumentParser
+
+from i3d_lightning.recipe import Recipe, Settings, describe_settings
+
+
+def _optional(settings: type[Settings], name: str) -> Any:
+    """A twin of settings in which everything may be left open (None)."""
+    doc = settings.__doc__ or ""
+    twins: list[Any] = []
+    for setting, words in describe_settings(settings):
+        default = next(f for f in dataclasses.fields(settings) if f.name == setting)  # type: ignore[arg-type]
+        if isinstance(default.default_factory, type) and issubclass(default.default_factory, Settings):
+            inner = _optional(default.default_factory, default.default_factory.__name__ + "Changes")
+            twins.append((setting, inner, field(default_factory=inner)))
+        else:
+            doc = re.sub(rf"(?m)^(\s+{setting}: )", rf"\1[{words}] ", doc)
+            twins.append((setting, Any, None))
+    return dataclasses.make_dataclass(
+        name, twins, frozen=True, namespace={"__doc__": doc, "__module__": __name__}
+    )
+
+
+RecipeChanges = _optional(Recipe, "RecipeChanges")
+"""What the flags `--recipe.*` make: a recipe of which only what is said is set."""
+
+POSITIONAL: Mapping[str, dict[str, Any]] = {
+    "videos": {"nargs": "+", "help": "Video files."},
+    "file": {"type": Path, "help": "Describes what to run."},
+    "source": {"type": Path, "help": "A video, or a folder of videos at any depth."},
+    "destination": {
+        "type": Path,
+        "nargs": "?",
+        "default": Path("cache/flow"),
+        "help": "Folder that flow is kept in.",
+    },
+    "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
+    "other": {"help": "The run to compare it with."},
+    "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},
+    "architecture_name": {"nargs": "?", "default": None, "help": "Show the stages of this network instead."},
+}
+"""Arguments that are given without a flag."""
+
+
+def make_parser(verbs: Mapping[str, Any]) -> ArgumentParser:
+    """Make the parser of all verbs."""
+    parser = ArgumentParser(prog="i3d", description="Transfer-learning experiments on video.")
+    parser.add_argument(
+        "--import",
+        metavar="MODULE",
+        help="A module or Python file that adds networks, data sets, weights, protocols or launchers; "
+        "may be given several times, anywhere.",
+    )
+    _add_verbs(parser, verbs)
+    return parser
+
+
+def _add_verbs(parser: ArgumentParser, verbs: Mapping[str, Any]) -> None:
+    commands = parser.add_subcommands(dest="verb", metavar="VERB", title="verbs")
+    for name, verb in verbs.items():
+        if isinstance(verb, Mapping):
+            inner = ArgumentParser(description=f"{name}: {', '.join(verb)}")
+            commands.add_subcommand(name, inner, help=inner.description)
+            _add_verbs(inner, verb)
+        else:
+            summary = (verb.__doc__ or "").split("\n")[0]
+            commands.add_subcommand(name, _verb_parser(verb, summary), help=summary)
+
+
+def _verb_parser(verb: Callable[..., Any], summary: str) -> ArgumentParser:
+    parser = ArgumentParser(description=summary)
+    parser.add_argument("--config", action="config", help="A YAML file with any of these settings.")
+    hints = get_type_hints(verb)
+    parser.add_function_arguments(verb, skip={"json", *POSITIONAL}, as_group=False)
+    for name, settings in POSITIONAL.items():
+        if name in hints:
+            parser.add_argument(name, **settings)
+    if "json" in hints:
+        parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
+    return parser

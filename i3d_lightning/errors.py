@@ -1,0 +1,33 @@
+"""Errors that are a user's to mend: one sentence that says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong; the message is one sentence that says what to do."""
+
+
+class UnreadableVideoError(InputError):
+    """A video cannot be read: it is left out of training and counted as wrong at test."""
+
+
+def unknown(kind: str, word: object, known: Iterable[str]) -> InputError:
+    """Make the error for a misspelt name, which suggests the nearest known one."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    few = known if len(known) <= 20 else [*difflib.get_close_matches(str(word), known, n=5, cutoff=0), "..."]
+    return InputError(f"Unknown {kind} '{word}': {hint}Known are {', '.join(few)}.")
+
+
+def check_known(kind: str, word: object, known: Collection[str]) -> None:
+    """Refuse a word that is none of those known.
+
+    Raises:
+        InputError: As `unknown` says it.
+    """
+    if word not in known:
+        raise unknown(kind, word, known)

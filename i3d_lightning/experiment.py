@@ -1,0 +1,78 @@
+"""What an experiment is: its words and its name.
+
+Plain data on the ground floor. Which words exist, and which go together, is known to the registries of
+networks, data sets and protocols; `study.planner` asks them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from i3d_lightning.errors import InputError
+
+STREAMS = ("rgb", "flow", "joint")
+"""What a network sees: frames, optical flow, or both, trained end to end."""
+FUSION = "rgb+flow"
+"""The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
+NONE = "none"
+"""Pretraining of a network that starts from scratch."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One cell of the comparison: the unit that is run, resumed, stored and tabulated.
+
+    Attributes:
+        architecture: Name of a registered network.
+        stream: What the network sees, one of `STREAMS`.
+        pretraining: What the weights have seen before this data set, stage by stage, such as `none` or
+            `imagenet+kinetics`.
+        protocol: How the data set is used.
+        dataset: Name of a registered data set.
+        split: Official split, from 1.
+        seed: Seed of initialisation, order, augmentation, dropout and folds.
+
+    Raises:
+        InputError: The split or the seed is no number that it can be.
+    """
+
+    architecture: str
+    stream: str
+    pretraining: str
+    protocol: str
+    dataset: str
+    split: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("split", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise InputError(f"{name} is {value!r}, but must be a whole number of at least {least}.")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lives below the run folder: its name is what it is."""
+        return (
+            Path(f"{self.dataset}-{self.split}")
+            / f"{self.architecture}-{self.stream}"
+            / self.pretraining
+            / self.protocol
+            / f"seed{self.seed}"
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the run: its folder, below the run folder."""
+        return self.folder.as_posix()
+
+
+def stages(pretraining: str) -> tuple[str, ...]:
+    """List what weights have seen, in order; nothing for `none`."""
+    return () if pretraining == NONE else tuple(pretraining.split("+"))
+
+
+def after(pretraining: str, taught: str) -> str:
+    """Name the pretraining of weights that started from one and were then trained on something else."""
+    return "+".join((*stages(pretraining), taught))

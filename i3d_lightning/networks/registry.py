@@ -1,0 +1,108 @@
+"""Which networks there are, and all that the rest of the package asks of one.
+
+A network is a `networks.network.VideoNetwork` in a file of its own, which ends with its registration:
+
+    register(Architecture("my-net", "My Net", build=_build, clips=Clips(...), smallest=(16, 112)))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import FUSION, Experiment
+from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.recipe import Clips, Recipe, Training
+from i3d_lightning.registry import Registry
+
+Build = Callable[[int, str, Clips, Training], VideoNetwork]
+FromImages = Callable[[VideoNetwork, Mapping[str, Tensor], str], None]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as the rest of the package knows it.
+
+    Attributes:
+        name: What users call it by.
+        title: Its name in tables.
+        build: Makes it, freshly initialised, from the number of classes, the stream, the clips that it gets
+            and how it is trained.
+        clips: The clips that it usually gets: of the paper's networks, those of Table 1.
+        smallest: The shortest and smallest clip that it takes, in frames and pixels.
+        streams: Streams that it can be trained on.
+        row: Its letter in the paper's tables, for the paper's five.
+        images: Whether it is trained on images instead of videos.
+        from_images: Starts it from the state of the image network (`convnet`) and the setting
+            `training.first_layer`; None where it has no counterpart among image networks.
+        version: Of its results: raised when a change of its code changes what it computes.
+    """
+
+    name: str
+    title: str
+    build: Build
+    clips: Clips
+    smallest: tuple[int, int]
+    streams: tuple[str, ...] = ("rgb",)
+    row: str = ""
+    images: bool = False
+    from_images: FromImages | None = None
+    version: int = 1
+
+    @property
+    def usual_streams(self) -> tuple[str, ...]:
+        """The streams behind its two-stream result: two to be fused, a joint one, or the only one."""
+        return ("joint",) if "joint" in self.streams else self.streams
+
+    @property
+    def combined_stream(self) -> str:
+        """The stream of its two-stream result: the fusion of two, a joint one, or the only one."""
+        return FUSION if len(self.usual_streams) == 2 else self.usual_streams[0]
+
+
+ARCHITECTURES: Registry[Architecture] = Registry("architecture")
+register = ARCHITECTURES.register
+
+IMAGE_NETWORK = "convnet"
+"""The network that is trained on images, and which others start from."""
+
+
+def paper() -> tuple[Architecture, ...]:
+    """List the paper's five, rows (a) to (e) of its tables."""
+    return tuple(sorted((a for a in ARCHITECTURES if a.row), key=lambda a: a.row))
+
+
+def build(experiment: Experiment, classes: int, recipe: Recipe) -> VideoNetwork:
+    """Make the network of an experiment, freshly initialised.
+
+    Raises:
+        InputError: It cannot do what the recipe asks for.
+    """
+    architecture = ARCHITECTURES[experiment.architecture]
+    network = architecture.build(classes, experiment.stream, recipe.clips, recipe.training)
+    if recipe.training.activation_checkpointing:
+        able = [m for m in network.modules() if hasattr(m, "activation_checkpointing")]
+        if not able:
+            raise InputError(
+                f"{architecture.name} has no activation checkpointing: drop "
+                "training.activation_checkpointing."
+            )
+        for module in able:
+            module.activation_checkpointing = True  # type: ignore[assignment]
+    return network
+
+
+def check_clips(architecture: Architecture, clips: Clips) -> None:
+    """Refuse clips that a network does not take.
+
+    Raises:
+        InputError: They are too short or too small.
+    """
+    frames, pixels = architecture.smallest
+    for name, least in (("train_frames", frames), ("test_frames", frames), ("crop", pixels)):
+        given = getattr(clips, name)
+        if given < least:
+            raise InputError(f"clips.{name} is {given}, but {architecture.name} takes {least} or more.")

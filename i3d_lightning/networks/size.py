@@ -1,0 +1,74 @@
+"""What Table 1 of arXiv 1705.07750 lists of a network: parameters, multiply-adds, clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from i3d_lightning.networks.registry import Architecture
+from i3d_lightning.recipe import Clips, Training
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a clip covers: RGB frames, flow fields, and seconds of video."""
+
+    rgb_frames: int
+    flow_fields: int
+    seconds: float
+
+    def __str__(self) -> str:
+        parts = [f"{self.rgb_frames} RGB"] * bool(self.rgb_frames)
+        parts += [f"{self.flow_fields} flow"] * bool(self.flow_fields)
+        return f"{' + '.join(parts)}, {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True)
+class Size:
+    """Table 1 of an architecture, over all its streams.
+
+    Attributes:
+        parameters: Of all its networks.
+        multiply_adds: Of convolutions and matrix products for one training clip.
+        train: A training clip.
+        test: The longest test clip.
+    """
+
+    parameters: int
+    multiply_adds: int
+    train: Extent
+    test: Extent
+
+
+def size(architecture: Architecture, classes: int = 400) -> Size:
+    """Count what Table 1 lists, without allocating or computing anything."""
+    clips = architecture.clips
+    parameters = multiply_adds = 0
+    for stream in architecture.usual_streams:
+        with FakeTensorMode():
+            network = architecture.build(classes, stream, clips, Training()).eval()
+            with FlopCounterMode(display=False) as counter:
+                network(*example_clips(stream, clips))
+        parameters += sum(p.numel() for p in network.parameters())
+        multiply_adds += counter.get_total_flops() // 2
+    sees_flow = architecture.usual_streams != ("rgb",)
+    return Size(
+        parameters,
+        multiply_adds,
+        _extent(clips, clips.train_frames, sees_flow),
+        _extent(clips, clips.test_frames, sees_flow),
+    )
+
+
+def example_clips(stream: str, clips: Clips, batch: int = 1) -> list[torch.Tensor]:
+    """Make uninitialised training clips of the shapes that a stream's network gets, `b c t h w` each."""
+    rgb = torch.empty(batch, 3, clips.train_frames // clips.snapshot, clips.crop, clips.crop)
+    flow = torch.empty(batch, 2, clips.train_frames, clips.crop, clips.crop)
+    return {"rgb": [rgb], "flow": [flow], "joint": [rgb, flow]}[stream]
+
+
+def _extent(clips: Clips, frames: int, sees_flow: bool) -> Extent:
+    return Extent(frames // clips.snapshot, frames if sees_flow else 0, frames / clips.fps)

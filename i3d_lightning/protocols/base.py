@@ -1,0 +1,219 @@
+"""What a protocol is, and the parts that protocols are put together from.
+
+A protocol is one file: a function that takes a `Job`, trains, tests on whole videos and returns an
+`Outcome`, and its registration, which says what it may start from:
+
+    register(Protocol("my-protocol", run=my_protocol, order=3, from_video=True))
+
+What is stored where, resumed or refused is the business of `study.run`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from torch import Tensor
+
+from i3d_lightning import networks
+from i3d_lightning.datasets.datamodule import VideoDataModule
+from i3d_lightning.datasets.registry import DATASETS
+from i3d_lightning.datasets.split import DatasetSplit, Video
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.recipe import Recipe
+from i3d_lightning.registry import Registry
+from i3d_lightning.results.predictions import Predictions
+from i3d_lightning.training.meters import MemoryMeter, StallMeter
+from i3d_lightning.training.optimisers import ParameterGroups
+from i3d_lightning.training.precision import forbid_tf32, lightning_precision
+from i3d_lightning.training.streams import VideoStream
+from i3d_lightning.weights import Weights, apply_weights, start_from_images
+
+CHECKPOINT = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a protocol needs.
+
+    Attributes:
+        experiment: What to run.
+        recipe: Its settings, with the precision that it computes in.
+        data: Its videos.
+        weights: What it starts from, None for `none`.
+        folder: Where checkpoints go.
+        cache: Where flow and features are kept between experiments.
+        feature_key: Digest of all that a frozen feature depends on, but for the video itself.
+        trainer: Further arguments of Lightning's Trainer: devices, strategy, ...
+        loggers: Lightning loggers of the training curves.
+    """
+
+    experiment: Experiment
+    recipe: Recipe
+    data: DatasetSplit
+    weights: Weights | None
+    folder: Path
+    cache: Path
+    feature_key: str
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    loggers: Sequence[Any] = ()
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the data set."""
+        return len(self.data.classes)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol found.
+
+    Attributes:
+        predictions: Of every test video.
+        network: The trained network.
+        metrics: Further measurements, plain data.
+        unreadable: Ids of the videos that could not be decoded, by part, with the reason.
+        peak_memory: Bytes that passes over whole videos took at most, where there were any.
+    """
+
+    predictions: Predictions
+    network: VideoNetwork
+    metrics: dict[str, Any]
+    unreadable: dict[str, dict[str, str]]
+    peak_memory: int | None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to use a data set, as the rest of the package knows it.
+
+    Attributes:
+        name: What users call it by.
+        run: Does it.
+        order: Its place in tables.
+        from_video: Whether it starts from weights that have seen video; else from scratch, or from images.
+        reason: Why it cannot start from others, in words.
+        control: Pretraining that it may start from too, outside the paper and marked so in tables.
+        trains_by_steps: Whether it trains on clips by gradient steps, so that the settings of training and
+            augmentation matter to its result.
+        pretrains: Whether it is how pretraining is made, on data sets that teach.
+        version: Of its results: raised when a change of its code changes them.
+    """
+
+    name: str
+    run: Callable[[Job], Outcome]
+    order: int
+    from_video: bool
+    reason: str = ""
+    control: tuple[str, ...] = ()
+    trains_by_steps: bool = True
+    pretrains: bool = False
+    version: int = 1
+
+
+PROTOCOLS: Registry[Protocol] = Registry("protocol")
+register = PROTOCOLS.register
+
+
+def start_network(job: Job) -> VideoNetwork:
+    """Make the network with its starting weights; its last layer is new, for the target's classes."""
+    L.seed_everything(job.experiment.seed, verbose=False)
+    network = networks.build(job.experiment, job.classes, job.recipe)
+    if job.weights is None:
+        return network
+    if networks.ARCHITECTURES[job.weights.architecture].images:
+        architecture = networks.ARCHITECTURES[job.experiment.architecture]
+        start_from_images(network, job.weights, architecture, job.recipe.training.first_layer)
+    else:
+        apply_weights(network, job.weights, classifier=False)
+    return network
+
+
+def make_data(job: Job) -> VideoDataModule:
+    """Make the data module of a job's videos."""
+    e = job.experiment
+    return VideoDataModule(job.data, e.stream, job.recipe, e.seed, flow_root=job.cache / "flow")
+
+
+def make_trainer(job: Job, **fit: Any) -> L.Trainer:
+    """Make the Trainer of a job; what the user says of devices goes over what is said here."""
+    precision = job.recipe.training.precision
+    forbid_tf32(precision)
+    quiet = {"enable_progress_bar": sys.stderr.isatty(), "enable_model_summary": False}
+    ours = {
+        "default_root_dir": job.folder,
+        "logger": list(job.loggers),
+        "precision": lightning_precision(precision),
+        "num_sanity_val_steps": 0,
+        "enable_checkpointing": "max_epochs" in fit,
+    }
+    return L.Trainer(**{**quiet, **job.trainer, **ours, **fit})
+
+
+def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | None = None) -> Outcome:
+    """Train end to end, then predict every training and test video whole.
+
+    The learning rate follows videos held out of the training set by whole groups; the test videos
+    choose nothing. The weights tested are the last ones.
+
+    Args:
+        job: What to do.
+        network: The network with its starting weights.
+        groups: Parts the parameters into groups with rates of their own; by default all are one.
+    """
+    training = job.recipe.training
+    data = make_data(job)
+    stream = VideoStream(network, job.classes, job.recipe, job.experiment.seed, groups)
+    memory = MemoryMeter()
+    checkpoints = ModelCheckpoint(
+        job.folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    trainer = make_trainer(
+        job,
+        max_epochs=training.steps // training.validate_every,
+        log_every_n_steps=max(1, min(50, training.validate_every // 2)),
+        callbacks=[
+            checkpoints,
+            StallMeter(),
+            memory,
+            *([LearningRateMonitor()] if job.loggers else []),
+        ],
+    )
+    trainer.accumulate_grad_batches = data.accumulate(trainer.world_size)
+    checkpoint = job.folder / CHECKPOINT
+    trainer.fit(stream, data, ckpt_path=str(checkpoint) if checkpoint.exists() else None)
+
+    logged = ("fit/loss", "fit/top1", "val/loss", "val/top1")
+    metrics = {"steps": trainer.global_step} | {
+        name: float(trainer.callback_metrics[name]) for name in logged if name in trainer.callback_metrics
+    }
+    unreadable: dict[str, dict[str, str]] = {"train": {}, "test": {}}
+    if DATASETS[job.experiment.dataset].teaches is None:  # in pretraining, fit/top1 says enough
+        seen, unreadable["train"] = _predict(trainer, stream, data, data.train_videos, job.classes)
+        metrics["train_top1"] = seen.accuracy()
+    unreadable["train"] |= data.unreadable
+    predictions, unreadable["test"] = _predict(trainer, stream, data, job.data.test, job.classes)
+    return Outcome(predictions, network, metrics, unreadable, memory.peak)
+
+
+def _predict(
+    trainer: L.Trainer, stream: VideoStream, data: VideoDataModule, videos: Sequence[Video], classes: int
+) -> tuple[Predictions, dict[str, str]]:
+    trainer.test(stream, datamodule=data.whole(videos), verbose=False)
+    logits = {videos[index].id: row for index, row in stream.predictions.items()}
+    lost = {videos[index].id: why for index, why in stream.unreadable.items()}
+    return to_predictions(videos, logits, classes), lost
+
+
+def to_predictions(videos: Sequence[Video], logits: Mapping[str, Tensor], classes: int) -> Predictions:
+    """Give every video its row of logits: NaN where it could not be read."""
+    nothing = np.full(classes, np.nan, np.float32)
+    rows = [logits[v.id].float().numpy() if v.id in logits else nothing for v in videos]
+    return Predictions(tuple(v.id for v in videos), np.array([v.label for v in videos]), np.stack(rows))

@@ -1,0 +1,392 @@
+"""The settings of an experiment that are not in its name. They check themselves, whichever way they come in.
+
+Everything here is frozen data that can be hashed, printed and stored. A setting's type and range stand
+beside it, and flags, YAML files, grids and the metadata of weights all pass through them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from i3d_lightning.errors import InputError, check_known
+
+Changes = Mapping[str, Any]
+"""Settings that differ from others, nested as `Recipe` is; None leaves a setting as it is."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Limits of a number: `low` and `high` belong to it unless `above` says that `low` does not."""
+
+    low: float
+    high: float = float("inf")
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high and not (self.above and value == self.low)
+
+    def __str__(self) -> str:
+        low = f"above {self.low:g}" if self.above else f"of at least {self.low:g}"
+        return low if self.high == float("inf") else f"{low} and at most {self.high:g}"
+
+
+NO_EFFECT = "no effect"
+"""Marks a setting that changes how a result is computed, but not what it is."""
+
+Count = Annotated[int, Range(1)]
+Share = Annotated[float, Range(0, 1)]
+NotNegative = Annotated[float, Range(0)]
+Positive = Annotated[float, Range(0, above=True)]
+RGB = tuple[float, float, float]
+
+
+class Settings:
+    """Frozen dataclasses of settings, each of a type and range that is checked when one is made.
+
+    Raises:
+        InputError: A value is of another type or out of range.
+    """
+
+    def __post_init__(self) -> None:
+        for name, hint in _hints(type(self)).items():
+            value = _checked(f"{type(self).__name__.lower()}.{name}", hint, getattr(self, name))
+            object.__setattr__(self, name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Refuse settings that do not go together."""
+
+
+@dataclass(frozen=True)
+class Clips(Settings):
+    """How videos become network input. The defaults are the paper's for I3D (Table 1, section 3).
+
+    Attributes:
+        fps: Frame rate that every video is resampled to, in frames per second.
+        short_side: Length that a frame's shorter side is resized to, in pixels.
+        crop: Side of the square that is cut out: at random in training, from the centre at test.
+        train_frames: Consecutive frames that a training clip covers.
+        test_frames: Most frames covered of a video at test, from its middle.
+        snapshot: Frames of a snapshot: all its flow fields are taken, and of its RGB frames the middle
+            one. Clips cover whole snapshots.
+        flip: Mirror half of the training clips from left to right. Wrong where classes differ by
+            direction.
+        photometric_jitter: Strength of random brightness, contrast and saturation changes in
+            training; the paper names it as future work, so it is 0.
+        mean: What is subtracted from red, green and blue in [0, 1].
+        std: What they are divided by then; 0.5 and 0.5 give [-1, 1], as I3D takes them.
+    """
+
+    fps: Annotated[float, Range(0, 1000, above=True)] = 25.0
+    short_side: Annotated[int, Range(8, 4096)] = 256
+    crop: Annotated[int, Range(8, 4096)] = 224
+    train_frames: Annotated[int, Range(1, 100_000)] = 64
+    test_frames: Annotated[int, Range(1, 100_000)] = 250
+    snapshot: Count = 1
+    flip: bool = True
+    photometric_jitter: Share = 0.0
+    mean: RGB = (0.5, 0.5, 0.5)
+    std: RGB = (0.5, 0.5, 0.5)
+
+    def check(self) -> None:
+        """Refuse a crop larger than frames, parts of snapshots, and a normalisation that divides by zero."""
+        if self.crop > self.short_side:
+            raise InputError(f"clips.crop {self.crop} must not exceed clips.short_side {self.short_side}.")
+        for name in ("train_frames", "test_frames"):
+            if getattr(self, name) % self.snapshot:
+                raise InputError(
+                    f"clips.{name} is {getattr(self, name)}, but must be a multiple of clips.snapshot "
+                    f"({self.snapshot})."
+                )
+        if min(self.std) <= 0:
+            raise InputError(f"clips.std is {list(self.std)}, but each must be above 0.")
+
+
+PREPROCESSING = ("fps", "short_side", "crop", "mean", "std")
+"""Settings of `Clips` that belong to weights: frames prepared in another way are not what they learnt on."""
+
+
+@dataclass(frozen=True)
+class Flow(Settings):
+    """Optical flow; the defaults are OpenCV's of TV-L1, the closest match to the authors' flow.
+
+    Attributes:
+        source: Where fields come from: `stored`, computed once and kept on disk; `computed` anew of each
+            clip, on the device that trains; or a folder of images as others distribute it, see
+            `flow.image_folders`.
+        algorithm: `tvl1`, which the published weights are trained on, or torchvision's learned RAFT, which
+            the settings below do not concern, but for `bound`.
+        tau: Time step of the numerical scheme.
+        lambda_: Weight of the data term.
+        theta: Tightness of the coupling between data and smoothness.
+        scales: Levels of the image pyramid.
+        scale_step: Size ratio between neighbouring levels.
+        warps: Warpings per level.
+        epsilon: Stopping threshold.
+        inner_iterations: Inner fixed-point iterations per outer one.
+        outer_iterations: Outer iterations per warp.
+        median: Side of the median filter, in pixels: 1 (none), 3 or 5.
+        bound: Displacement in pixels at which flow is clipped before it is quantised to 8 bits.
+    """
+
+    source: str = "stored"
+    algorithm: Literal["tvl1", "raft-small", "raft-large"] = "tvl1"
+    tau: Annotated[float, Range(0, 1, above=True)] = 0.25
+    lambda_: Positive = 0.15
+    theta: Positive = 0.3
+    scales: Annotated[int, Range(1, 100)] = 5
+    scale_step: Annotated[float, Range(0.05, 0.99)] = 0.8
+    warps: Annotated[int, Range(1, 100)] = 5
+    epsilon: NotNegative = 0.01
+    inner_iterations: Annotated[int, Range(1, 10_000)] = 30
+    outer_iterations: Annotated[int, Range(1, 10_000)] = 10
+    median: Annotated[int, Range(1, 5)] = 5
+    bound: Positive = 20.0
+
+    def check(self) -> None:
+        """Refuse median filters that no solver has."""
+        if self.median % 2 == 0:
+            raise InputError(f"flow.median is {self.median}, but must be 1, 3 or 5.")
+
+
+@dataclass(frozen=True)
+class Training(Settings):
+    """How a network is trained. The defaults are the paper's for UCF-101 and HMDB-51 (section 4).
+
+    Attributes:
+        steps: Optimiser steps in all, a multiple of `validate_every`.
+        validate_every: Steps between validations; a checkpoint is taken at each.
+        validation_fraction: Share of the training videos held out by whole groups for validation.
+        batch_size: Clips per optimiser step, over all devices.
+        device_batch: Most clips that one device holds at once; gradients are accumulated beyond it.
+        optimizer: `sgd` (the paper's) or `adamw`.
+        learning_rate: Learning rate at the start, for `reference_batch` clips a step.
+        reference_batch: With another `batch_size` the learning rate is scaled by their ratio for SGD (Goyal
+            et al. 2017, https://arxiv.org/abs/1706.02677), by its square root for AdamW (Malladi et al. 2022,
+            https://arxiv.org/abs/2205.10287).
+        schedule: `plateau` divides the learning rate by 10 when validation saturates (the paper's);
+            `stages` changes it at given steps; `cosine` anneals it to zero over the run, for runs too
+            short to watch a plateau.
+        stages: Pairs: from this step on, the learning rate is so many times that of the start.
+        patience: Validations without a better loss before the learning rate falls.
+        momentum: Momentum of SGD.
+        weight_decay: L2 penalty; 1e-7 is what the authors released their weights with.
+        dropout: Probability to drop a feature before the classifier.
+        first_layer: How flow networks begin where ImageNet's weights are for red, green and blue: `mean`
+            gives each channel the mean of their filters, `new` random ones. See `networks.inflation`.
+        batchnorm_momentum: Share of each new batch in BatchNorm's running statistics.
+        precision: `float32` (without TF32), `bf16`, or `auto`: bf16 where the device has instructions for it.
+            What `auto` came to is kept with a run.
+        compile: Compile training steps with `torch.compile`.
+        activation_checkpointing: Compute activations again for the gradients instead of keeping them: less
+            memory, for long clips, and about a third more time.
+        workers: Data-loading processes, or -1 to choose by the number of cores.
+    """
+
+    steps: Count = 5000
+    validate_every: Count = 500
+    validation_fraction: Annotated[float, Range(0, 0.9)] = 0.1
+    batch_size: Count = 96
+    device_batch: Count = 6
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Positive = 0.01
+    reference_batch: Count = 96
+    schedule: Literal["plateau", "stages", "cosine"] = "plateau"
+    stages: tuple[tuple[int, float], ...] = ()
+    patience: Annotated[int, Range(0)] = 2
+    momentum: Share = 0.9
+    weight_decay: NotNegative = 1e-7
+    dropout: Annotated[float, Range(0, 0.99)] = 0.5
+    first_layer: Literal["mean", "new"] = "mean"
+    batchnorm_momentum: Share = 0.1
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    compile: bool = False
+    activation_checkpointing: Annotated[bool, NO_EFFECT] = False
+    workers: Annotated[int, Range(-1, 1024), NO_EFFECT] = -1
+
+    def check(self) -> None:
+        """Refuse a schedule that no run can keep, and settings that exclude each other."""
+        if self.steps % self.validate_every:
+            raise InputError(
+                f"training.steps ({self.steps}) must be a multiple of training.validate_every "
+                f"({self.validate_every}), so that the run ends with a validation and a checkpoint."
+            )
+        if self.schedule == "stages" and not self.stages:
+            raise InputError("training.schedule is 'stages', but training.stages is empty: list them.")
+        if self.activation_checkpointing and self.compile:
+            raise InputError(
+                "training.activation_checkpointing and training.compile exclude each other, as compiling "
+                "chooses by itself what to compute again: drop one of them."
+            )
+
+    @property
+    def scaled_learning_rate(self) -> float:
+        """Learning rate at the start, for `batch_size` clips a step."""
+        ratio = self.batch_size / self.reference_batch
+        return self.learning_rate * (ratio if self.optimizer == "sgd" else ratio**0.5)
+
+
+@dataclass(frozen=True)
+class Recipe(Settings):
+    """Every setting of an experiment that is not in its name.
+
+    Attributes:
+        clips: How videos become network input.
+        flow: How optical flow is computed.
+        training: How the network is trained.
+    """
+
+    clips: Clips = field(default_factory=Clips)
+    flow: Flow = field(default_factory=Flow)
+    training: Training = field(default_factory=Training)
+
+
+def compose(recipe: Recipe, *changes: Changes) -> Recipe:
+    """Replace settings of a recipe, later changes over earlier ones.
+
+    Raises:
+        InputError: A setting is unknown, of another type or out of range.
+    """
+    return _replace(recipe, merge(*changes), "")
+
+
+def merge(*changes: Changes) -> dict[str, Any]:
+    """Merge nested settings, later ones over earlier ones; None changes nothing."""
+    merged: dict[str, Any] = {}
+    for change in changes:
+        for key, value in change.items():
+            if isinstance(value, Mapping) and isinstance(merged.get(key, {}), Mapping):
+                merged[key] = merge(merged.get(key, {}), value)
+            elif value is not None or key not in merged:
+                merged[key] = value
+    return merged
+
+
+def _replace(value: Any, change: Changes, prefix: str) -> Any:
+    hints = _hints(type(value))
+    settings = {}
+    for key, new in change.items():
+        check_known("setting", f"{prefix}{key}", [f"{prefix}{name}" for name in hints])
+        now = getattr(value, key)
+        if isinstance(now, Settings) and new is not None:
+            if not isinstance(new, Mapping):
+                raise InputError(f"{prefix}{key} is {new!r}, but must be a mapping of its settings.")
+            settings[key] = _replace(now, new, f"{prefix}{key}.")
+        elif new is not None:
+            settings[key] = new
+    return dataclasses.replace(value, **settings)
+
+
+@cache
+def _hints(settings: type) -> dict[str, Any]:
+    return get_type_hints(settings, include_extras=True)
+
+
+def without_effect(settings: type) -> frozenset[str]:
+    """Name the settings that change how a result is computed, but not what it is."""
+    return frozenset(
+        name for name, hint in _hints(settings).items() if NO_EFFECT in getattr(hint, "__metadata__", ())
+    )
+
+
+_WHOLE = re.compile(r"[+-]?\d+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # YAML 1.1 takes 1e-4 for text
+
+
+def _checked(name: str, hint: Any, value: Any) -> Any:
+    """The value, as its type; numbers without a fraction may stand for floats."""
+    limits = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)]
+    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    found = _as_type(kind, value)
+    if found is None or not all(found in limit for limit in limits):
+        expected = " ".join([_describe(kind), *map(str, limits)])
+        raise InputError(f"{name} is {_shown(value)}, but must be {expected}.")
+    return found
+
+
+def _as_type(kind: Any, value: Any) -> Any:
+    """The value as a type's, or None where it is none."""
+    if get_origin(kind) is Literal:
+        return value if value in get_args(kind) and isinstance(value, str) else None
+    if get_origin(kind) is tuple:
+        return _as_tuple(get_args(kind), value)
+    if kind is float:
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            return float(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+        return float(value) if is_number else None
+    if kind is str:
+        return str(value) if isinstance(value, (str, Path)) and str(value) else None
+    if kind is int and isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return value if type(value) is kind else None
+
+
+def _as_tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...] | None:
+    if not isinstance(value, (list, tuple)):
+        return None
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(kinds) != len(value):
+        return None
+    found = tuple(_as_type(kind, part) for kind, part in zip(kinds, value, strict=True))
+    return None if None in found else found
+
+
+def _describe(kind: Any) -> str:
+    """What a type is, in words."""
+    if get_origin(kind) is Literal:
+        *most, last = get_args(kind)
+        return f"{', '.join(most)} or {last}"
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)
+        if inner[-1] is Ellipsis:
+            return f"a list, each {_describe(inner[0])}"
+        return f"a list of {', '.join(map(_describe, inner))}"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return words.get(kind, getattr(kind, "__name__", str(kind)))
+
+
+def _shown(value: Any) -> str:
+    return {True: "true", False: "false"}.get(value, repr(value)) if isinstance(value, bool) else repr(value)
+
+
+def describe_settings(settings: type) -> Iterable[tuple[str, str]]:
+    """Say of each setting what it must be, in words."""
+    for name, hint in _hints(settings).items():
+        limits = [str(m) for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)]
+        kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        yield name, " ".join([_describe(kind), *limits])
+
+
+def digest(*parts: Any) -> str:
+    """Compute a sha256 over plain data and dataclasses that does not depend on the order of keys."""
+    text = json.dumps([plain(part) for part in parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """Turn dataclasses, tuples and paths into what JSON and YAML can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+FLOW_PRESETS: Mapping[str, Flow] = {
+    "accurate": Flow(),
+    "fast": Flow(scale_step=0.5, warps=3, inner_iterations=10, outer_iterations=3, median=3),
+}
+"""OpenCV's settings, and a trade-off measured in benchmarks/README.md."""

@@ -1,0 +1,314 @@
+"""The paper's Tables 1 to 5, ours beside the paper's, for the terminal, Markdown, LaTeX and wandb.
+
+Everything is computed from stored predictions. A cell reads `ours (paper, difference)`; where a data
+set is one the project renders itself, the paper has no number and the cell is ours alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import FUSION
+from i3d_lightning.networks import ARCHITECTURES, Architecture, paper
+from i3d_lightning.networks.inception import Inception
+from i3d_lightning.networks.receptive_field import receptive_fields
+from i3d_lightning.networks.size import size
+from i3d_lightning.recipe import Training
+from i3d_lightning.results import published
+from i3d_lightning.results.scores import Cell, Index, Score, is_demo
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table as people read it.
+
+    Attributes:
+        title: What it shows.
+        frame: Row titles as index, columns of two levels: group and column.
+        note: What a reader must know: how many videos, what is ours.
+        rows: What its rows are.
+    """
+
+    title: str
+    frame: pd.DataFrame
+    note: str
+    rows: str = "architecture"
+
+
+def _text(index: Index, cell: Cell, splits: tuple[int, ...] = (1,)) -> str:
+    """Write a cell as text; the paper's number stands alone where ours was not run."""
+    ours, theirs = index.find(cell, splits), published.paper(*cell, splits)
+    spread = ours.spread if ours else float("nan")
+    return _beside(ours.top1 if ours else None, spread, theirs.top1 if theirs else None)
+
+
+def _beside(ours: float | None, spread: float, theirs: float | None) -> str:
+    """Write `ours ± spread (paper, difference)`, or what there is of it."""
+    if ours is None:
+        return MISSING if theirs is None else f"({theirs:.1f})"
+    text = f"{ours:.1f}" if np.isnan(spread) else f"{ours:.1f} ± {spread:.1f}"
+    return text if theirs is None else f"{text} ({theirs:.1f}, {ours - theirs:+.1f})"
+
+
+def paper_table(number: int, found: Iterable[Score], demo: bool | None = None) -> PaperTable:
+    """Make one of the paper's Tables 1 to 5.
+
+    Args:
+        number: Which.
+        found: All scores, as `scores.scores` gives them.
+        demo: Show the rendered data sets; by default, where nothing else was run.
+
+    Raises:
+        InputError: There is no such table.
+    """
+    if number not in TABLES:
+        raise InputError(f"There is no table {number}: there are {', '.join(map(str, TABLES))}.")
+    index = Index(found, demo)
+    table = TABLES[number](index)
+    return table if number == 1 else replace(table, note=f"{table.note} {_videos(index)}")
+
+
+def _videos(index: Index) -> str:
+    """Say how many videos the numbers of each data set are over, and how many official ones were missing."""
+    counts: dict[str, set[int]] = defaultdict(set)
+    missing: dict[str, int] = defaultdict(int)
+    for summary in index:
+        dataset = summary.cell.dataset
+        if is_demo(dataset) == index.demo:
+            counts[dataset].add(sum(len(s.predictions.ids) for s in summary.first))
+            absent = sum(s.missing["test"] for s in summary.first)
+            missing[dataset] = max(missing[dataset], absent)
+    parts = [
+        f"{dataset}: {' / '.join(map(str, sorted(counts[dataset])))} test videos"
+        + (f", {missing[dataset]} of the official list missing" if missing[dataset] else "")
+        for dataset in sorted(counts)
+    ]
+    return f"Videos: {'; '.join(parts)}." if parts else "Nothing was run yet."
+
+
+LEGEND = "Top-1 %: ours (paper, difference); a number in brackets alone is the paper's, not run here."
+
+
+def architecture_table(architectures: Iterable[Architecture] | None = None) -> PaperTable:
+    """List networks with their streams, sizes and clips; by default all, the paper's five first."""
+    if architectures is None:
+        architectures = (*paper(), *(a for a in ARCHITECTURES if not a.row))
+    rows = {}
+    for architecture in architectures:
+        found = size(architecture)
+        rows[_title(architecture)] = {
+            ("", "name"): architecture.name,
+            ("", "streams"): ", ".join(architecture.streams),
+            ("", "parameters"): f"{found.parameters / 1e6:.1f} M",
+            ("", "multiply-adds"): f"{found.multiply_adds / 1e9:.1f} G",
+            ("training", "clip"): str(found.train),
+            ("test", "clip"): str(found.test),
+        }
+    note = "400 classes; multiply-adds of one training clip, all streams together."
+    return PaperTable("Architectures", _frame(rows), note)
+
+
+def endpoint_table(name: str) -> PaperTable:
+    """List the stages of a network's Inception-v1, with what one position of their output sees.
+
+    Raises:
+        InputError: There is no network of this name, or it has no Inception-v1.
+    """
+    architecture = ARCHITECTURES[name]
+    with FakeTensorMode():
+        network = architecture.build(2, architecture.streams[0], architecture.clips, Training())
+    inception = getattr(network, "inception", None)
+    if not isinstance(inception, Inception):
+        raise InputError(f"{name} is not an Inception-v1, the only network whose stages are listed.")
+    rows = {
+        field.endpoint: {
+            ("receptive field", "frames"): str(field.frames),
+            ("receptive field", "pixels"): str(field.pixels),
+            ("stride", "frames"): str(field.frame_stride),
+            ("stride", "pixels"): str(field.pixel_stride),
+        }
+        for field in receptive_fields(inception)
+    }
+    note = "What one position of a stage's output sees, and how far apart neighbours look."
+    return PaperTable(f"Stages of {name}", _frame(rows), note, "stage")
+
+
+def table1(index: Index) -> PaperTable:
+    """Parameters and clips."""
+    every = architecture_table(paper())
+    frame = every.frame.drop(columns=[("", "name"), ("", "streams")])
+    return replace(every, title="Table 1: parameters and clips", frame=frame)
+
+
+def table2(index: Index) -> PaperTable:
+    """Architectures on each data set, trained on it after ImageNet (the 3D-ConvNet from scratch)."""
+    rows = {
+        _title(a): {
+            (index.dataset(dataset), title): _text(index, trained(index, a, stream, dataset))
+            for dataset in ("ucf101", "hmdb51", "kinetics")
+            for stream, title in _columns(a)
+        }
+        for a in paper()
+    }
+    return PaperTable("Table 2: architectures, trained on the target", _frame(rows), LEGEND)
+
+
+def trained(index: Index, architecture: Architecture, stream: str, dataset: str) -> Cell:
+    """Name a cell of Table 2: trained on the target, after ImageNet where it can start from images."""
+    start = "imagenet" if architecture.from_images else "none"
+    return index.cell(architecture.name, stream, start, "origin", dataset)
+
+
+def table3(index: Index) -> PaperTable:
+    """Kinetics with and without ImageNet."""
+    starts = (("none", "from scratch"), ("imagenet", "ImageNet first"))
+    rows = {
+        _title(a): {
+            (group, title): _text(index, index.cell(a.name, stream, start, "origin", "kinetics"))
+            for start, group in starts
+            for stream, title in _columns(a)
+        }
+        for a in paper()
+    }
+    i3d = ARCHITECTURES["i3d"]
+    top5 = rows[f"{_title(i3d)}, top-5"] = {}
+    for start, group in starts:
+        for stream, title in _columns(i3d):
+            cell = index.cell("i3d", stream, start, "origin", "kinetics")
+            ours, theirs = index.find(cell), published.paper(*cell, (1,))
+            top5[group, title] = _beside(
+                ours.top5 if ours else None, float("nan"), theirs.top5 if theirs else None
+            )
+    tested = "The paper reports Kinetics' test set; see the split that each of our runs was tested on."
+    return PaperTable(f"Table 3: {index.dataset('kinetics')}", _frame(rows), f"{LEGEND} {tested}")
+
+
+def table4(index: Index) -> PaperTable:
+    """Transfer: origin, fixed and full-ft, with / without ImageNet."""
+    rows: dict[str, dict[tuple[str, str], str]] = {}
+    for architecture in paper():
+        row = rows[_title(architecture)] = {}
+        for dataset in ("ucf101", "hmdb51"):
+            for protocol in PROTOCOLS:
+                pair = (transfer(index, architecture, protocol, first, dataset) for first in (True, False))
+                row[index.dataset(dataset), protocol] = " / ".join(_text(index, cell) for cell in pair)
+            changes = [_change(index, architecture, dataset, first) for first in (True, False)]
+            row[index.dataset(dataset), "Δ (ours)"] = " / ".join(changes)
+    note = (
+        "With / without ImageNet. Δ is this project's column: the change of the error, "
+        "(100 - max(fixed, full-ft)) / (100 - origin) - 1, of our numbers."
+    )
+    return PaperTable("Table 4: transfer", _frame(rows), f"{LEGEND} {note}")
+
+
+PROTOCOLS = ("origin", "fixed", "full-ft")
+"""The columns of Table 4."""
+
+
+def transfer(
+    index: Index, architecture: Architecture, protocol: str, imagenet_first: bool, dataset: str
+) -> Cell:
+    """Name a cell of Table 4, of the stream of the architecture's two-stream result."""
+    start = "none" if protocol == "origin" else "kinetics"
+    if imagenet_first:
+        start = "imagenet" if protocol == "origin" else "imagenet+kinetics"
+    return index.cell(architecture.name, architecture.combined_stream, start, protocol, dataset)
+
+
+def _change(index: Index, architecture: Architecture, dataset: str, imagenet_first: bool) -> str:
+    """Say how much of the error pretraining on Kinetics takes away, in percent."""
+    top1 = {
+        p: found.top1
+        for p in PROTOCOLS
+        if (found := index.find(transfer(index, architecture, p, imagenet_first, dataset)))
+    }
+    transferred = [top1[p] for p in ("fixed", "full-ft") if p in top1]
+    if "origin" not in top1 or not transferred or top1["origin"] == 100:
+        return MISSING
+    return f"{100 * ((100 - max(transferred)) / (100 - top1['origin']) - 1):+.0f} %"
+
+
+def table5(index: Index) -> PaperTable:
+    """The state of the art of 2017, and I3D fine-tuned, over the three splits."""
+    group = "mean of 3 splits"
+    rows: dict[str, dict[tuple[str, str], str]] = {}
+    if not index.demo:
+        rows |= {
+            method.name: {
+                (group, "ucf101"): f"({method.ucf101:.1f})",
+                (group, "hmdb51"): f"({method.hmdb51:.1f})" if method.hmdb51 else MISSING,
+            }
+            for method in published.OTHERS
+        }
+    for start, title in (("kinetics", "Kinetics"), ("imagenet+kinetics", "ImageNet+Kinetics")):
+        for stream, name in (("rgb", "RGB-I3D"), ("flow", "Flow-I3D"), (FUSION, "Two-Stream I3D")):
+            rows[f"{name}, {title}"] = {
+                (group, index.dataset(d)): _text(
+                    index, index.cell("i3d", stream, start, "full-ft", d), (1, 2, 3)
+                )
+                for d in ("ucf101", "hmdb51")
+            }
+    title = "Table 5: comparison with the state of the art of 2017"
+    return PaperTable(title, _frame(rows), LEGEND, rows="")
+
+
+TABLES: dict[int, Callable[[Index], PaperTable]] = {1: table1, 2: table2, 3: table3, 4: table4, 5: table5}
+
+
+def _title(architecture: Architecture) -> str:
+    return f"{architecture.row} {architecture.title}".strip()
+
+
+def _columns(architecture: Architecture) -> list[tuple[str, str]]:
+    """Streams under RGB, Flow and RGB+Flow; what does not exist leaves its column to the frame."""
+    titles = {"rgb": "RGB", "flow": "Flow"}
+    columns = [(stream, title) for stream, title in titles.items() if stream in architecture.streams]
+    both = architecture.combined_stream
+    return columns if both in titles else [*columns, (both, "RGB+Flow")]
+
+
+def _frame(rows: dict[str, dict[tuple[str, str], str]]) -> pd.DataFrame:
+    columns: list[tuple[str, str]] = list(dict.fromkeys(c for row in rows.values() for c in row))
+    groups = list(dict.fromkeys(group for group, _ in columns))
+    titles = list(dict.fromkeys(title for _, title in columns))
+    order = [(group, title) for group in groups for title in titles if (group, title) in set(columns)]
+    frame = pd.DataFrame([[row.get(c, MISSING) for c in order] for row in rows.values()], list(rows))
+    frame.columns = pd.MultiIndex.from_tuples(order)
+    return frame
+
+
+def flat(table: PaperTable) -> pd.DataFrame:
+    """Give the table with one level of columns and its rows' titles as the first."""
+    frame = table.frame.copy()
+    frame.columns = pd.Index([" ".join(part for part in column if part) for column in frame.columns])
+    return frame.rename_axis(table.rows).reset_index()
+
+
+def as_latex(table: PaperTable) -> str:
+    """Write the table for a paper, with booktabs rules."""
+    columns = "l" + "r" * table.frame.shape[1]
+    body = table.frame.style.format(escape="latex").format_index(escape="latex", axis=0)
+    text = body.format_index(escape="latex", axis=1).to_latex(
+        hrules=True, column_format=columns, multicol_align="c", caption=f"{table.title}. {table.note}"
+    )
+    return text.replace("–", "--").replace("±", "$\\pm$").replace("Δ", "$\\Delta$")
+
+
+def all_tables(found: Iterable[Score]) -> dict[str, PaperTable]:
+    """Make Tables 2 to 5, of the real data sets and of the rendered ones, where anything of them was run."""
+    scores = list(found)
+    kinds = {is_demo(score.experiment.dataset) for score in scores}
+    return {
+        f"{'demo_' if demo else ''}table{number}": paper_table(number, scores, demo)
+        for demo in sorted(kinds)
+        for number in (2, 3, 4, 5)
+    }

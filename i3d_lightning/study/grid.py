@@ -1,0 +1,152 @@
+"""A grid of experiments, described by a file.
+
+    cells:                      # every combination that exists, of each entry's words
+      - {architecture: [i3d, c3d], protocol: [origin, fixed], pretraining: [none, kinetics]}
+    dataset: [ucf101, hmdb51]   # words that all entries share
+    split: [1, 2, 3]
+    recipe: {training: {steps: 5000}}
+    recipes:                    # of one architecture, one data set, or an architecture on a data set
+      c3d: {training: {batch_size: 32}}
+      c3d/hmdb51: {training: {steps: 2000}}
+
+A cell without `stream` stands for the streams of its architecture's two-stream result; one without
+`pretraining` for those that its protocol may start from, controls aside.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from i3d_lightning.datasets.registry import DATASETS
+from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.experiment import STREAMS, Experiment
+from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.recipe import Changes, Recipe, compose, merge
+from i3d_lightning.study.planner import all_pretraining, is_control, pretrainings
+
+WORDS = ("architecture", "stream", "pretraining", "protocol", "dataset", "split", "seed")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Experiments and their settings.
+
+    Attributes:
+        cells: What to run, in the order of the file.
+        recipe: Settings that differ from the data sets' recipes.
+        recipes: Further ones of an architecture, data set, or both (`c3d/hmdb51`), each over those before.
+    """
+
+    cells: tuple[Experiment, ...]
+    recipe: Changes = field(default_factory=dict)
+    recipes: Mapping[str, Changes] = field(default_factory=dict)
+
+    def settings(self, cell: Experiment) -> Changes:
+        """Collect the settings of one cell that differ from its data set's recipe."""
+        names = (cell.architecture, cell.dataset, f"{cell.architecture}/{cell.dataset}")
+        return merge(self.recipe, *(self.recipes.get(name, {}) for name in names))
+
+
+def read_grid(path: Path) -> Grid:
+    """Read a grid.
+
+    Raises:
+        InputError: The file is missing or not YAML, says something unknown, or an entry stands for no cell.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list) or not content["cells"]:
+        raise InputError(f"{path} is not a grid: it needs a list 'cells', see experiments/table4.yaml.")
+    for word in content:
+        check_known(f"word in {path}", word, ("cells", "recipe", "recipes", *WORDS))
+    recipe, recipes = content.get("recipe") or {}, content.get("recipes") or {}
+    _check_recipes(path, recipe, recipes)
+    shared = {word: content[word] for word in WORDS if word in content}
+    cells: dict[Experiment, None] = {}
+    for entry in content["cells"]:
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}: an entry of 'cells' is {entry!r}, but must be a mapping.")
+        found = list(_combinations({**shared, **entry}, path))
+        if not found:
+            raise InputError(f"{path}: no cell of {entry} exists; see Table 4 for those that do.")
+        cells |= dict.fromkeys(found)
+    return Grid(tuple(cells), recipe, recipes)
+
+
+def _check_recipes(path: Path, recipe: Any, recipes: Any) -> None:
+    """Whom each recipe is for; its settings are checked with those of the cells."""
+    if not isinstance(recipe, dict) or not isinstance(recipes, dict):
+        raise InputError(f"{path}: 'recipe' and 'recipes' must be mappings of settings.")
+    for name, changes in recipes.items():
+        first, _, second = str(name).partition("/")
+        whom = f"architecture or data set in 'recipes' of {path}"
+        check_known(whom, first, [*ARCHITECTURES.names(), *DATASETS.names()])
+        if second:
+            check_known(whom, second, DATASETS.names())
+        if not isinstance(changes, dict):
+            raise InputError(f"{path}: the recipe of '{name}' is {changes!r}, but must be a mapping.")
+    for changes in (recipe, *recipes.values()):
+        check_known_settings(changes)
+
+
+def check_known_settings(changes: Changes) -> None:
+    """Refuse unknown settings at once, also of cells that are not run.
+
+    Raises:
+        InputError: A setting is unknown.
+    """
+    known = Recipe()
+    for part, settings in changes.items():
+        compose(known, {part: None})
+        if isinstance(settings, Mapping):
+            compose(known, {part: dict.fromkeys(settings)})
+
+
+def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
+    """The cells of an entry that exist."""
+    for word in entry:
+        check_known(f"word in {path}", word, WORDS)
+    for word in ("architecture", "protocol", "dataset"):
+        if word not in entry:
+            raise InputError(f"{path}: a cell does not say its {word}.")
+    lists = {word: value if isinstance(value, list) else [value] for word, value in entry.items()}
+    for stream in lists.get("stream", ()):
+        check_known("stream", stream, STREAMS)
+    for architecture, protocol, dataset in itertools.product(
+        lists["architecture"], lists["protocol"], lists["dataset"]
+    ):
+        network = ARCHITECTURES[architecture]
+        valid = pretrainings(architecture, protocol, dataset)
+        for word in lists.get("pretraining", ()):
+            check_known("pretraining", word, all_pretraining())
+        for pretraining, stream, split, seed in itertools.product(
+            lists.get("pretraining", valid),
+            lists.get("stream", network.usual_streams),
+            lists.get("split", [1]),
+            lists.get("seed", [0]),
+        ):
+            if pretraining in valid and stream in network.streams:
+                cell = Experiment(architecture, stream, pretraining, protocol, dataset, split, seed)
+                if "pretraining" in entry or not is_control(cell):
+                    yield cell
+
+
+def with_settings(grid: Grid, changes: Changes) -> Grid:
+    """Make the same grid with further settings, but for cells whose own recipe says otherwise."""
+    return replace(grid, recipe=merge(grid.recipe, changes))
+
+
+def with_seeds(grid: Grid, seeds: Sequence[int]) -> Grid:
+    """Make the same grid at other seeds."""
+    cells = dict.fromkeys(replace(cell, seed=seed) for seed in seeds for cell in grid.cells)
+    return replace(grid, cells=tuple(cells))

@@ -1,0 +1,107 @@
+"""What a result depends on: one definition, from which the fingerprint of a run and the key of features come.
+
+A run's identity contains its features' identity, so nothing can matter to features and not to the run.
+Code is part of it by the result versions of the network and the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.protocols.base import PROTOCOLS
+from i3d_lightning.recipe import Recipe, Training, digest, plain, without_effect
+from i3d_lightning.training.features import VERSION
+
+AUGMENTATION = ("flip", "photometric_jitter")
+"""Settings of `Clips` that only training on clips depends on."""
+
+
+def features_identity(
+    experiment: Experiment, recipe: Recipe, weights: str | None, from_images: bool
+) -> dict[str, Any]:
+    """List all that a frozen feature depends on, but for the video itself.
+
+    Args:
+        experiment: The experiment that they are for.
+        recipe: Its settings, with the precision that it computes in.
+        weights: The sha256 of the weights, None for none.
+        from_images: Whether these are of images, so that layers they do not cover are new.
+    """
+    architecture = ARCHITECTURES[experiment.architecture]
+    # A shorter video is looped to the length of a training clip, so that length counts too.
+    clips = {name: value for name, value in plain(recipe.clips).items() if name not in AUGMENTATION}
+    identity = {
+        "network": f"{architecture.name} {experiment.stream}, version {architecture.version}",
+        "features": VERSION,
+        "weights": weights,
+        "clips": clips,
+        "precision": recipe.training.precision,
+    }
+    if experiment.stream != "rgb":
+        identity["flow"] = plain(recipe.flow)
+    if from_images:
+        identity["new layers"] = {"first_layer": recipe.training.first_layer, "seed": experiment.seed}
+    return identity
+
+
+def run_identity(
+    experiment: Experiment, recipe: Recipe, weights: str | None, from_images: bool, data: str
+) -> dict[str, Any]:
+    """List all that the result of a run depends on.
+
+    Args:
+        experiment: What is run.
+        recipe: Its settings, with the precision that it computes in.
+        weights: The sha256 of the weights that it starts from, None for none.
+        from_images: Whether these are of images.
+        data: The digest of the data set's manifest.
+    """
+    protocol = PROTOCOLS[experiment.protocol]
+    identity = features_identity(experiment, recipe, weights, from_images)
+    identity |= {"protocol": f"{protocol.name}, version {protocol.version}", "data": data}
+    if protocol.trains_by_steps:
+        settings = plain(recipe.training)
+        ignored = {"precision", *without_effect(Training)}
+        identity["training"] = {name: value for name, value in settings.items() if name not in ignored}
+        identity["clips"] = plain(recipe.clips)
+    return identity
+
+
+def feature_key(identity: Mapping[str, Any]) -> str:
+    """Digest the identity of features."""
+    return digest(identity)
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: object) -> None:
+    """Refuse to mix two runs with different identities in one folder.
+
+    Raises:
+        InputError: They differ; each difference is named.
+    """
+    if "protocol" not in before:
+        raise InputError(
+            f"{where} holds a run of an earlier version of this software: choose another place with "
+            "--name NAME, or delete that folder."
+        )
+    old, new = _flat(before), _flat(now)
+    differing = [
+        f"{key} was {old.get(key)}, now {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise InputError(
+            f"{where} holds a run with other settings ({'; '.join(differing)}): "
+            "choose another place with --name NAME, or delete that folder."
+        )
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat

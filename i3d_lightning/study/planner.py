@@ -1,0 +1,343 @@
+"""From what a user asks for to a plan: a graph of cells, each with its settings, root and weights resolved.
+
+An edge leads from the pretraining that a cell starts from to the cell. Everything is checked here, before
+anything runs: which cells exist, every setting, and what each cell starts from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from i3d_lightning.datasets.registry import DATASETS, root_of, teacher
+from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
+from i3d_lightning.files import write_atomically
+from i3d_lightning.networks.registry import ARCHITECTURES, IMAGE_NETWORK
+from i3d_lightning.protocols.base import PROTOCOLS, Protocol
+from i3d_lightning.recipe import Changes, Recipe, compose, plain
+from i3d_lightning.results.runs import load_run
+from i3d_lightning.study.recipes import Preprocessing, recipe_for
+from i3d_lightning.study.workspace import Workspace
+from i3d_lightning.weights import Entry, Weights, list_weights, load_weights
+
+WEIGHTS = "weights.safetensors"
+"""What a run calls the weights that it leaves."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment, ready to be run.
+
+    Attributes:
+        experiment: What to run.
+        recipe: All its settings.
+        root: Folder of its data set.
+        weights: Name or path of the weights that it starts from, where they are there already.
+        parent: The pretraining that it starts from, where that is a cell of the plan.
+        differences: In words, where its preprocessing differs from that of the weights.
+    """
+
+    experiment: Experiment
+    recipe: Recipe
+    root: Path
+    weights: str | None = None
+    parent: Experiment | None = None
+    differences: tuple[str, ...] = ()
+
+    @property
+    def from_images(self) -> bool:
+        """Whether it starts from weights of images."""
+        taught = stages(self.experiment.pretraining)
+        return bool(taught) and not sees_video(self.experiment.pretraining)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells in an order in which each comes after the one that it starts from.
+
+    Attributes:
+        cells: By experiment.
+        wanted: Those that were asked for; the others are pretraining.
+    """
+
+    cells: Mapping[Experiment, Cell]
+    wanted: tuple[Experiment, ...]
+
+
+def plan(
+    wanted: Iterable[Experiment],
+    space: Workspace,
+    *,
+    roots: Mapping[str, Path] | None = None,
+    weights: Mapping[str, str | None] | None = None,
+    settings: Callable[[Experiment], Changes] = lambda experiment: {},
+    dry: bool = False,
+) -> Plan:
+    """Resolve experiments, and the pretraining that they start from, into a plan.
+
+    Args:
+        wanted: What to run.
+        space: Where things are kept; complete pretraining of real data sets is found there.
+        roots: Folder of each data set that is at hand; the rendered ones know theirs.
+        weights: Weights to start from, by stream; else the project's own pretraining, which is planned where
+            its data set is at hand, and then published weights.
+        settings: The user's settings of an experiment.
+        dry: Whether only to list cells, so that neither data nor weights need be there.
+
+    Raises:
+        InputError: An experiment does not exist, a setting is wrong, or there is nothing to start from.
+    """
+    planner = _Planner(space, roots or {}, weights or {}, settings, dry)
+    chosen = tuple(dict.fromkeys(wanted))
+    for experiment in chosen:
+        planner.add(experiment)
+    ordered = sorted(planner.cells.values(), key=lambda cell: _stage(cell.experiment))
+    return Plan({cell.experiment: cell for cell in ordered}, chosen)
+
+
+@dataclass
+class _Planner:
+    space: Workspace
+    roots: Mapping[str, Path]
+    weights: Mapping[str, str | None]
+    settings: Callable[[Experiment], Changes]
+    dry: bool
+    cells: dict[Experiment, Cell] = field(default_factory=dict)
+
+    def add(self, experiment: Experiment, given: bool = True) -> Cell:
+        """Plan a cell, after the one that it starts from; only what was asked for gets the weights given."""
+        if experiment in self.cells:
+            return self.cells[experiment]
+        check(experiment)
+        root = self._root(experiment.dataset)
+        weights, parent, expected = self._start(experiment, given)
+        recipe, differences = recipe_for(experiment, self.settings(experiment), expected)
+        cell = Cell(experiment, recipe, root, weights, parent, differences)
+        self.cells[experiment] = cell
+        return cell
+
+    def _root(self, dataset: str) -> Path:
+        """The folder said, or the data set's own; rendered data sets share one."""
+        family = DATASETS[dataset].family
+        kin = [d.name for d in DATASETS if family and d.family == family]
+        said = next((self.roots[name] for name in (dataset, *kin) if name in self.roots), None)
+        root = said or Path() if self.dry else root_of(DATASETS[dataset], said)
+        if DATASETS[dataset].prepare is None and not root.is_dir():
+            raise InputError(f"{root} is not a folder: give the folder that holds {dataset}.")
+        return root
+
+    def _start(
+        self, experiment: Experiment, given: bool
+    ) -> tuple[str | None, Experiment | None, Preprocessing]:
+        """Weights or a planned pretraining, and the preprocessing that comes with it."""
+        said = self.weights.get(experiment.stream) if given else None
+        if experiment.pretraining == NONE:
+            if said is not None:
+                raise InputError(
+                    f"Pretraining 'none' starts from scratch: drop --weights {said}, or say --pretraining."
+                )
+            return None, None, (None, None)
+        if said is not None:
+            found = load_weights(said)
+            _check_weights(experiment, found)
+            return said, None, _preprocessing(found)
+        before = pretraining_of(experiment)
+        if before is not None and self._at_hand(before.dataset):
+            parent = self.add(before, given=False)
+            images = ARCHITECTURES[before.architecture].images
+            return None, before, (None, None) if images else (parent.recipe.clips, parent.recipe.flow)
+        if before is not None and load_run(self.space.folder(before)) is not None:
+            path = str(self.space.folder(before) / WEIGHTS)
+            return path, None, _preprocessing(load_weights(path))
+        entry = _published(experiment)
+        if entry is None and self.dry:
+            return None, None, (None, None)
+        if entry is None:
+            raise InputError(
+                f"No {experiment.architecture} {experiment.stream} weights with pretraining "
+                f"'{experiment.pretraining}' are known: give a file with --weights, or train them with "
+                "i3d pretrain."
+            )
+        images = ARCHITECTURES[entry.architecture].images
+        return entry.name, None, (None, None) if images else (entry.clips, entry.flow)
+
+    def _at_hand(self, dataset: str) -> bool:
+        return DATASETS[dataset].root is not None or dataset in self.roots
+
+
+def _preprocessing(weights: Weights) -> Preprocessing:
+    """What weights expect; those of images say nothing of clips."""
+    return (None, None) if ARCHITECTURES[weights.architecture].images else (weights.clips, weights.flow)
+
+
+def _stage(experiment: Experiment) -> tuple[int, int, bool]:
+    """Images first, then what teaches, then what is cheap of the targets before what is not."""
+    dataset = DATASETS[experiment.dataset]
+    if dataset.teaches is not None:
+        return (0 if dataset.images else 1), len(stages(experiment.pretraining)), False
+    return 2, 0, PROTOCOLS[experiment.protocol].trains_by_steps
+
+
+def sees_video(pretraining: str) -> bool:
+    """Say whether weights with this pretraining have seen video."""
+    images = {d.teaches for d in DATASETS if d.images}
+    return any(stage not in images for stage in stages(pretraining))
+
+
+def known_pretraining(architecture: str) -> list[str]:
+    """List the pretraining that weights of a network may have: none, images, video, one after the other."""
+    able = ARCHITECTURES[architecture].from_images is not None
+    images = list(dict.fromkeys(d.teaches for d in DATASETS if d.teaches and d.images)) if able else []
+    videos = list(dict.fromkeys(d.teaches for d in DATASETS if d.teaches and not d.images))
+    words = [NONE, *images, *videos, *(f"{i}+{v}" for i in images for v in videos)]
+    words += [entry.pretraining for entry in list_weights() if entry.architecture == architecture]
+    return list(dict.fromkeys(words))
+
+
+def all_pretraining() -> list[str]:
+    """List the pretraining that weights of any network may have."""
+    return list(dict.fromkeys(word for a in ARCHITECTURES for word in known_pretraining(a.name)))
+
+
+def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, ...]:
+    """List the pretraining that a protocol may start from (Tables 3 and 4), marked controls last."""
+    network, way, data = ARCHITECTURES[architecture], PROTOCOLS[protocol], DATASETS[dataset]
+    if network.images != data.images or (data.teaches is not None and not way.pretrains):
+        return ()
+    known = known_pretraining(architecture)
+    if data.images:
+        return (NONE,)
+    if way.from_video:
+        valid = [word for word in known if sees_video(word)]
+    else:
+        valid = [word for word in known if not sees_video(word)]
+    return (*valid, *(word for word in way.control if word in known and word not in valid))
+
+
+def is_control(experiment: Experiment) -> bool:
+    """Say whether a cell lies outside the paper, such as frozen ImageNet features."""
+    return experiment.pretraining in PROTOCOLS[experiment.protocol].control
+
+
+def check(experiment: Experiment) -> None:
+    """Refuse an experiment that does not exist.
+
+    Raises:
+        InputError: A word is unknown, or the words do not go together; the valid ones are named.
+    """
+    architecture = ARCHITECTURES[experiment.architecture]
+    protocol = PROTOCOLS[experiment.protocol]
+    dataset = DATASETS[experiment.dataset]
+    check_known("stream", experiment.stream, STREAMS)
+    if experiment.stream not in architecture.streams:
+        raise InputError(
+            f"Architecture '{experiment.architecture}' has no stream '{experiment.stream}'; "
+            f"it has {', '.join(architecture.streams)}."
+        )
+    check_known("pretraining", experiment.pretraining, all_pretraining())
+    valid = pretrainings(experiment.architecture, experiment.protocol, experiment.dataset)
+    if experiment.pretraining not in valid:
+        raise InputError(
+            f"Protocol '{experiment.protocol}' on {experiment.dataset} with {experiment.architecture} does "
+            f"not exist from pretraining '{experiment.pretraining}': {_why(experiment, protocol)}; "
+            f"valid pretraining: {', '.join(valid) or 'none at all'}."
+        )
+    if experiment.split not in dataset.splits:
+        known = ", ".join(map(str, dataset.splits))
+        raise InputError(f"{dataset.name} has no split {experiment.split}: it has {known}.")
+
+
+def _why(experiment: Experiment, protocol: Protocol) -> str:
+    network, data = ARCHITECTURES[experiment.architecture], DATASETS[experiment.dataset]
+    if network.images != data.images:
+        return "networks of images are trained on images alone, and on images no others"
+    if data.teaches is not None and not protocol.pretrains:
+        return f"training on {data.name} is itself the pretraining"
+    known = known_pretraining(experiment.architecture)
+    if experiment.pretraining not in known:
+        images = {d.teaches for d in DATASETS if d.images}
+        if network.from_images is None and images & set(stages(experiment.pretraining)):
+            return f"{network.name} has no counterpart among image networks"
+        return f"known pretraining of {network.name}: {', '.join(known)}"
+    return protocol.reason or f"{protocol.name} does not start from it"
+
+
+def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
+    """Choose what a protocol starts from where nothing is said: scratch, or Kinetics.
+
+    Raises:
+        InputError: It cannot start from anything.
+    """
+    valid = pretrainings(architecture, protocol, dataset)
+    if not valid:
+        check(Experiment(architecture, ARCHITECTURES[architecture].streams[0], NONE, protocol, dataset))
+    return valid[0]
+
+
+def pretraining_of(experiment: Experiment) -> Experiment | None:
+    """Name the run that makes the weights an experiment starts from, None where no data set teaches them."""
+    if experiment.pretraining == NONE:
+        return None
+    *earlier, last = stages(experiment.pretraining)
+    dataset = teacher(last, DATASETS[experiment.dataset].family) or teacher(last, "")
+    if dataset is None:
+        return None
+    way = next(p.name for p in PROTOCOLS if p.pretrains)
+    if dataset.images:
+        return Experiment(IMAGE_NETWORK, "rgb", NONE, way, dataset.name)
+    start = "+".join(earlier) or NONE
+    return replace(experiment, dataset=dataset.name, protocol=way, pretraining=start, split=1, seed=0)
+
+
+def _published(experiment: Experiment) -> Entry | None:
+    """The registry's weights for an experiment; those of images start any network and stream."""
+    wanted = [(experiment.architecture, experiment.stream, experiment.pretraining)]
+    if not sees_video(experiment.pretraining):
+        wanted.append((IMAGE_NETWORK, "rgb", experiment.pretraining))
+    entries = {(e.architecture, e.stream, e.pretraining): e for e in reversed(list_weights())}
+    return next((entries[key] for key in wanted if key in entries), None)
+
+
+def _check_weights(experiment: Experiment, weights: Weights) -> None:
+    from_images = ARCHITECTURES[weights.architecture].images and not sees_video(experiment.pretraining)
+    for kind in ("pretraining",) if from_images else ("architecture", "stream", "pretraining"):
+        theirs, ours = getattr(weights, kind), getattr(experiment, kind)
+        if theirs is not None and theirs != ours:
+            raise InputError(
+                f"{weights.source} has {kind} '{theirs}', but the experiment's is '{ours}': "
+                f"give other weights or --{kind} {theirs}."
+            )
+
+
+def save_cell(cell: Cell, space: Workspace, imports: Iterable[str], path: Path) -> None:
+    """Write a cell so that another process can run it, see `load_cell`."""
+    content = {"cell": plain(cell), "space": plain(space), "import": list(imports)}
+    write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode()))
+
+
+def load_cell(content: Mapping[str, Any]) -> tuple[Cell, Workspace]:
+    """Make the cell, and where things are kept, of what `save_cell` wrote.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        cell, space = dict(content["cell"]), dict(content["space"])
+        parent = cell.pop("parent")
+        made = Cell(
+            experiment=Experiment(**cell.pop("experiment")),
+            recipe=compose(Recipe(), cell.pop("recipe")),
+            root=Path(cell.pop("root")),
+            parent=parent and Experiment(**parent),
+            differences=tuple(cell.pop("differences")),
+            **cell,
+        )
+        place = Workspace(Path(space.pop("runs")), Path(space.pop("cache")), **space)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"This is not a planned cell ({error}): cells are written by launchers.") from error
+    check(made.experiment)
+    return made, place

@@ -1,0 +1,201 @@
+"""The LightningModules around a network: one trains and tests it, the other extracts features."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import lightning as L
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from i3d_lightning.datasets.clips import Batch, WholeBatch
+from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.recipe import Clips, Recipe, digest
+from i3d_lightning.training.optimisers import ParameterGroups, make_optimizer, make_schedule
+from i3d_lightning.video.transforms import normalise
+
+log = logging.getLogger(__name__)
+
+
+class VideoStream(L.LightningModule):
+    """One stream of a two-stream model: trains on clips, tests on whole videos.
+
+    Args:
+        network: Takes normalised clips `b c t h w` and gives logits per time step, `b k s`.
+        classes: Number of classes k.
+        recipe: How clips are normalised and the network is trained.
+        seed: Dropout derives from it and the position in training alone, so that a resumed run
+            equals an undisturbed one (Lightning does not restore random state).
+        parameter_groups: Parts the parameters into groups with rates of their own; by default all are one.
+
+    Attributes:
+        predictions: After testing, on every process: index of a video -> its logits (k), float32,
+            averaged over time (or, for an LSTM, the last step's) before any softmax.
+        unreadable: After testing: index of a video that could not be read -> why.
+    """
+
+    def __init__(
+        self,
+        network: VideoNetwork,
+        classes: int,
+        recipe: Recipe,
+        seed: int,
+        parameter_groups: ParameterGroups | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = channels_last(network)
+        self.recipe, self.seed, self.parameter_groups = recipe, seed, parameter_groups
+        self.predictions: dict[int, Tensor] = {}
+        self.unreadable: dict[int, str] = {}
+        self.metrics = nn.ModuleDict({part: _metrics(classes) for part in ("fit", "val")})
+        # Only training steps: their clips are all of one size, and those of tests are not.
+        self._trained = torch.compile(self.forward) if recipe.training.compile else self.forward
+
+    def forward(self, clips: Sequence[Tensor]) -> Tensor:
+        """Give logits `b k s` of uint8 clips `b c t h w`, one for each thing that the network sees."""
+        return self.network(*(prepare(clip, self.recipe.clips) for clip in clips)).float()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        position = digest(self.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(int(position[:12], 16))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, "fit")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "val")
+
+    def _step(self, batch: Batch, part: str) -> Tensor:
+        forward = self._trained if part == "fit" else self
+        steps, labels = forward(cast(Any, batch["clips"])), batch["label"]
+        logits = self.network.pool_time(steps)
+        if self.network.supervised_at_every_step:
+            loss = F.cross_entropy(steps, labels[:, None].expand(-1, steps.shape[2]))
+        else:
+            loss = F.cross_entropy(logits, labels)
+        metrics = self.metrics[part]
+        metrics["loss"](loss.detach(), len(logits))  # type: ignore[index,operator]
+        for name in ("top1", "top5"):
+            metrics[name](logits.detach(), labels)  # type: ignore[index,operator]
+        return loss
+
+    def on_validation_epoch_end(self) -> None:
+        loss = self._log_metrics("val")["loss"]
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
+            # Lightning would step it after the checkpoint is written and not again on resume.
+            schedule.step(loss)
+
+    def on_train_epoch_end(self) -> None:
+        """Log where training is, after each validation."""
+        fit, logged = self._log_metrics("fit"), self.trainer.callback_metrics
+        held_out = waited = ""
+        if "val/loss" in logged:
+            held_out = f", held out {logged['val/loss']:.3f} / {100 * logged['val/top1']:.1f} %"
+        if "fit/stall" in logged:
+            waited = f", {logged['fit/stall']:.0%} of the time waiting for data"
+        if self.trainer.is_global_zero:
+            log.info(
+                "  step %d: loss and top-1 %.3f / %.1f %%%s%s",
+                self.global_step, fit["loss"], 100 * fit["top1"], held_out, waited,
+            )  # fmt: skip
+
+    def _log_metrics(self, part: str) -> dict[str, Tensor]:
+        values = {name: metric.compute() for name, metric in self.metrics[part].items()}  # type: ignore[operator,union-attr]
+        for name, metric in self.metrics[part].items():  # type: ignore[operator,union-attr]
+            self.log(f"{part}/{name}", values[name], prog_bar=name != "top5", rank_zero_only=True)
+            metric.reset()
+        return values
+
+    def on_test_start(self) -> None:
+        self.predictions, self.unreadable = {}, {}
+
+    def test_step(self, batch: WholeBatch, batch_idx: int) -> None:
+        self.unreadable |= batch["unreadable"]
+        for group in batch["groups"]:
+            predicted = self.network.pool_time(self(group["clips"])).cpu()
+            self.predictions |= zip(group["index"].tolist(), predicted, strict=True)
+
+    def on_test_epoch_end(self) -> None:
+        self.predictions = merged(self.predictions)
+        self.unreadable = merged(self.unreadable)
+
+    def configure_optimizers(self) -> Any:
+        training = self.recipe.training
+        optimizer = make_optimizer(self.network, training, self.parameter_groups)
+        schedule: dict[str, Any] = {"scheduler": make_schedule(optimizer, training), "interval": "step"}
+        if training.schedule == "plateau":  # Lightning keeps its state; `on_validation_epoch_end` steps it
+            schedule |= {"interval": "epoch", "frequency": sys.maxsize, "monitor": "val/loss"}
+        return [optimizer], [schedule]
+
+
+class FrozenStream(L.LightningModule):
+    """A network that never trains, and hands on each video's features.
+
+    It stays in `eval()` through every `train()` call, so BatchNorm neither uses nor updates batch
+    statistics, and no parameter asks for a gradient.
+
+    Args:
+        network: The network.
+        clips: How clips are normalised.
+        keep: Called with the index of a video and its features (f), pooled over time.
+
+    Attributes:
+        unreadable: After prediction: index of a video that could not be read -> why.
+    """
+
+    def __init__(self, network: VideoNetwork, clips: Clips, keep: Callable[[int, Tensor], None]) -> None:
+        super().__init__()
+        self.network = channels_last(network).requires_grad_(False).eval()
+        self.clips, self.keep = clips, keep
+        self.unreadable: dict[int, str] = {}
+
+    def train(self, mode: bool = True) -> FrozenStream:
+        return super().train(False)
+
+    def predict_step(self, batch: WholeBatch, batch_idx: int) -> None:
+        self.unreadable |= batch["unreadable"]
+        for group in batch["groups"]:
+            clips = [prepare(cast(Tensor, clip), self.clips) for clip in group["clips"]]
+            features = self.network.pool_time(self.network.forward_features(*clips).float()).cpu()
+            for index, feature in zip(group["index"].tolist(), features, strict=True):
+                self.keep(index, feature)
+
+    def on_predict_epoch_end(self) -> None:
+        self.unreadable = merged(self.unreadable)
+
+
+def _metrics(classes: int) -> nn.ModuleDict:
+    top = {f"top{k}": MulticlassAccuracy(classes, top_k=min(k, classes), average="micro") for k in (1, 5)}
+    return nn.ModuleDict({"loss": MeanMetric(), **top})
+
+
+def channels_last(network: VideoNetwork) -> VideoNetwork:
+    """Lay a network's filters out channels last in memory, in 2-D and in 3-D, and give it back."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for tensor in network.parameters():
+        if tensor.ndim in layouts:
+            tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
+    return network
+
+
+def prepare(clip: Tensor, clips: Clips) -> Tensor:
+    """Make the network's input of uint8 clips `b c t h w`: normalised, channels last in memory."""
+    return normalise(clip.contiguous(memory_format=torch.channels_last_3d), clips)
+
+
+def merged(mine: dict[int, Any]) -> dict[int, Any]:
+    """Gather all processes' entries, by key: what a padded DistributedSampler gives twice is kept once."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return dict(sorted(mine.items()))
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, mine)
+    return dict(sorted((key, value) for part in parts for key, value in part.items()))

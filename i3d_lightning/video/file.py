@@ -1,0 +1,86 @@
+"""A video's file, with what the manifest of its data set knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from i3d_lightning.errors import InputError, UnreadableVideoError
+from i3d_lightning.files import file_sha256
+
+
+class ChangedFileError(InputError):
+    """A file is not what the manifest of its data set says: results would be taken for another video's."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A file and what identifies it; what is not given is unknown and not compared.
+
+    Attributes:
+        path: Where it is.
+        sha256: Of its content, which is its identity wherever something is kept of it.
+        bytes: Its size.
+        modified: When it was last changed, in nanoseconds.
+    """
+
+    path: Path
+    sha256: str = ""
+    bytes: int = -1
+    modified: int = -1
+
+    @classmethod
+    def of(cls, path: Path) -> VideoFile:
+        """Take a loose file as it is now; one that is not there says so once it is read."""
+        try:
+            status = path.stat()
+        except OSError:
+            return cls(path)
+        return cls(path, bytes=status.st_size, modified=status.st_mtime_ns)
+
+    def check(self) -> None:
+        """Compare the file with what is known of it; to be called whenever it is opened.
+
+        Raises:
+            ChangedFileError: It is of another size or time, or gone.
+        """
+        if self.bytes < 0:
+            return
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise ChangedFileError(
+                f"{self.path} was there when its data set was scanned, but cannot be found now "
+                f"({error.strerror}): bring it back, or start again without it."
+            ) from error
+        if (status.st_size, status.st_mtime_ns) != (self.bytes, self.modified):
+            what = f"{self.bytes} bytes then, {status.st_size} now"
+            if status.st_size == self.bytes:
+                what = "as large, but written to since"
+            raise ChangedFileError(
+                f"{self.path} has changed since its data set was scanned ({what}): bring the old file back, "
+                f'or have the data set scanned again by touch "{self.path.parent}".'
+            )
+
+    @property
+    def content(self) -> str:
+        """The sha256 of the content; where it is not known, it is computed now.
+
+        Raises:
+            UnreadableVideoError: The file cannot be read.
+        """
+        if self.sha256:
+            return self.sha256
+        try:
+            status = self.path.stat()
+            return _sha256(self.path, status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            raise UnreadableVideoError(
+                f"{self.path} cannot be read ({error.strerror}): check the file."
+            ) from error
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, modified: int) -> str:
+    return file_sha256(path)

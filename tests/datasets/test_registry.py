@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from i3d_lightning.datasets.registry import DATASETS, read_dataset
+from i3d_lightning.errors import InputError
+
+
+def test_a_demo_set_is_read_like_the_one_it_stands_for(tiny_ucf, monkeypatch):
+    there = dataclasses.replace(DATASETS["demo-ucf101"], prepare=None)
+    monkeypatch.setitem(DATASETS._known, there.name, there)
+    real, demo = read_dataset("ucf101", tiny_ucf, 2), read_dataset("demo-ucf101", tiny_ucf.parent, 2)
+    assert (real.name, demo.name) == ("ucf101", "demo-ucf101")
+    assert demo.train == real.train
+    assert demo.test == real.test
+
+
+def test_an_unknown_name(tiny_ucf):
+    with pytest.raises(InputError, match=r"Unknown data set 'ucf-101': did you mean 'ucf101'\?"):
+        read_dataset("ucf-101", tiny_ucf, 1)
+
+
+def test_videos_of_one_part_only(tmp_path, touch):
+    touch(tmp_path, ["train/a/1.mp4", "test/a/readme.txt"])
+    with pytest.raises(InputError, match=r"No test video of folder, split 1, is below"):
+        read_dataset("folder", tmp_path, 1)

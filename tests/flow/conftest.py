@@ -1,0 +1,1 @@
+from numbered import make_video, numbers  # noqa: F401

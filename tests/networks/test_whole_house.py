@@ -1,0 +1,134 @@
+"""Every architecture through the whole house: clips, training, test, stored weights, prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import TINY, run_one
+
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks import ARCHITECTURES, paper
+from i3d_lightning.predict.predictor import Predictor
+from i3d_lightning.recipe import FLOW_PRESETS
+from i3d_lightning.study.planner import WEIGHTS
+from i3d_lightning.study.recipes import recipe_for
+from i3d_lightning.study.workspace import Workspace
+
+CLIPS = {
+    "convnet-lstm": {"train_frames": 8, "snapshot": 2},
+    "c3d": {"train_frames": 16},
+    "two-stream": {"train_frames": 10, "snapshot": 10},
+    "fused-3d": {"train_frames": 10, "snapshot": 10},
+    "i3d": {"train_frames": 9},
+}
+CELLS = [(a, s) for a in CLIPS for s in ARCHITECTURES[a].streams]
+
+
+@pytest.mark.parametrize(("architecture", "stream"), CELLS)
+def test_trains_tests_and_predicts(architecture, stream, tiny_ucf, tmp_path):
+    changes = {**TINY, "clips": {**TINY["clips"], "test_frames": 20, **CLIPS[architecture]}}
+    experiment = Experiment(architecture, stream, "none", "origin", "ucf101")
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    done = run_one(experiment, space, root=tiny_ucf, changes=changes)
+    assert done.metrics["videos"] == 8
+    assert done.metrics["unreadable"]["test"] == {}
+    predictor = Predictor(str(done.folder / WEIGHTS))
+    video = next(tiny_ucf.rglob("v_Red*.avi"))
+    (best, probability), *_ = predictor(video)
+    assert best in ("Red", "Green", "Blue")
+    assert 0 < probability <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "stream"), [(a, s) for a, s in CELLS if s != "flow"])
+def test_real_clips_at_128_px(architecture, stream, assets, tmp_path):
+    """Twenty clips of UCF-101, two classes, at a short side of 128 px: trained on, tested and predicted."""
+    root = real_clips(assets, tmp_path / "videos", train=6, test=4)
+    changes = real_changes(architecture)
+    experiment = Experiment(architecture, stream, "none", "origin", "folder")
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    done = run_one(experiment, space, root=root, changes=changes)
+    assert done.metrics["videos"] == 8
+    (best, _), *_ = Predictor(str(done.folder / WEIGHTS))(next((root / "test").rglob("*.avi")))
+    assert best in ("Basketball", "PushUps")
+
+
+def real_clips(assets: Path, root: Path, train: int, test: int) -> Path:
+    """A folder data set of two classes of UCF-101, with so many videos of each to train and to test."""
+    for name in ("Basketball", "PushUps"):
+        for i, video in enumerate(sorted((assets / "ucf101").rglob(f"v_{name}_*.avi"))[: train + test]):
+            link = root / ("train" if i < train else "test") / name / video.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(video)
+    return root
+
+
+def real_changes(architecture: str) -> dict:
+    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40}
+    if architecture == "i3d":
+        clips["train_frames"] = 16
+    return {
+        "clips": clips,
+        "flow": TINY["flow"],
+        "training": {**TINY["training"], "batch_size": 4, "device_batch": 4},
+    }
+
+
+def test_every_row_of_table_1_has_its_clips():
+    """Table 1: frames and seconds of training and test clips."""
+    spec = {row.name: row.clips for row in paper()}
+    seen = {
+        name: (clips.train_frames // clips.snapshot, clips.test_frames // clips.snapshot, clips.test_frames)
+        for name, clips in spec.items()
+    }
+    assert seen["convnet-lstm"] == (25, 50, 250)
+    assert seen["c3d"] == (16, 240, 240)
+    assert seen["two-stream"] == (1, 25, 250)
+    assert seen["fused-3d"] == (5, 25, 250)
+    assert seen["i3d"] == (64, 250, 250)
+    assert (spec["c3d"].short_side, spec["c3d"].crop) == (128, 112)
+
+
+def test_clips_that_are_no_whole_snapshots_are_refused():
+    experiment = Experiment("two-stream", "rgb", "none", "origin", "ucf101")
+    with pytest.raises(
+        InputError, match=r"train_frames is 15, but must be a multiple of clips\.snapshot \(10\)"
+    ):
+        recipe_for(experiment, {"clips": {"train_frames": 15}})
+
+
+@pytest.mark.parametrize("architecture", ["convnet", *CLIPS])
+def test_the_demo_recipe_fits_every_architecture(architecture):
+    stream = ARCHITECTURES[architecture].streams[0]
+    dataset = "demo-imagenet" if architecture == "convnet" else "demo-kinetics"
+    recipe = recipe_for(Experiment(architecture, stream, "none", "origin", dataset), {})[0]
+    assert recipe.clips.train_frames <= 20  # frames of a demo video
+
+
+@pytest.mark.slow
+def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
+    """Ten clips of UCF-101 at a short side of 128 px, flow I3D: the same loss over the first 20 steps."""
+    root = real_clips(assets, tmp_path / "videos", train=5, test=1)
+    curves = {}
+    for source in ("stored", "computed"):
+        training = {
+            **TINY["training"], "steps": 20, "validate_every": 1, "batch_size": 2, "reference_batch": 2,
+            "validation_fraction": 0.0,
+        }  # fmt: skip
+        clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9}
+        experiment = Experiment("i3d", "flow", "none", "origin", "folder")
+        space = Workspace(tmp_path / source, tmp_path / f"{source} cache")
+        flow = {**vars(FLOW_PRESETS["fast"]), "source": source}
+        done = run_one(
+            experiment, space, root=root, changes={"clips": clips, "training": training, "flow": flow}
+        )
+        curves[source] = (
+            pd.read_csv(done.folder / "curves/version_0/metrics.csv")["fit/loss"].dropna().to_numpy()
+        )
+    assert len(curves["stored"]) == 20
+    np.testing.assert_allclose(curves["computed"], curves["stored"], rtol=0.02)
+    assert not list((tmp_path / "computed cache").rglob("*.flow"))

@@ -1,0 +1,109 @@
+"""Prediction of single videos, prepared as the weights say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from i3d_lightning.errors import InputError, UnreadableVideoError
+from i3d_lightning.networks import ARCHITECTURES, Architecture
+from i3d_lightning.networks.i3d import I3D
+from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.predict.predictor import Predictor
+from i3d_lightning.recipe import Clips, Flow
+from i3d_lightning.video.decoding import read_clip
+from i3d_lightning.video.transforms import centre_place, crop
+from i3d_lightning.weights import save_weights
+
+CLIPS = Clips(short_side=32, crop=32, train_frames=4, test_frames=8)
+
+
+class Colours(VideoNetwork):
+    """Its logits are the mean red, green and blue of its input."""
+
+    feature_size = 3
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(dropout=0.0)
+        self.scale = nn.Parameter(torch.ones(()))
+        self.reset_classifier(classes)
+        nn.init.eye_(self.classifier.weight)
+
+    def forward_features(self, *clips: torch.Tensor) -> torch.Tensor:
+        return self.scale * clips[0].mean((3, 4))
+
+
+@pytest.fixture
+def save(tmp_path, monkeypatch):
+    """Writes weights of the network above."""
+    monkeypatch.setattr(ARCHITECTURES, "_known", dict(ARCHITECTURES._known))
+    ARCHITECTURES.register(
+        Architecture("colours", "Colours", lambda classes, *_: Colours(classes), CLIPS, smallest=(1, 1))
+    )
+
+    def save(**said: object) -> str:
+        path = tmp_path / "colours.safetensors"
+        usual = {"stream": "rgb", "pretraining": None, "labels": ("Red", "Green", "Blue"), "clips": CLIPS}
+        save_weights(path, Colours(3), architecture="colours", **{**usual, **said})
+        return str(path)
+
+    return save
+
+
+@pytest.fixture
+def video(tiny_ucf):
+    return next(tiny_ucf.rglob("v_Green*.avi"))
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)), ((0.43, 0.39, 0.38), (0.23, 0.22, 0.21))]
+)
+def test_frames_are_normalised_as_the_weights_say(save, video, mean, std):
+    predictor = Predictor(
+        save(clips=Clips(short_side=32, crop=32, test_frames=8, train_frames=4, mean=mean, std=std))
+    )
+    found = dict(predictor(video))
+    clip = read_clip(video, 2, 8, fps=25.0, short_side=32)
+    seen = crop(clip, *centre_place(clip.shape, 32), 32).double().mean((1, 2, 3)).numpy() / 255
+    expected = np.exp((seen - mean) / std)
+    expected /= expected.sum()
+    np.testing.assert_allclose([found[name] for name in ("Red", "Green", "Blue")], expected, atol=1e-5)
+    assert [name for name, _ in predictor(str(video), top=1)] == ["Green"]
+
+
+def test_without_a_word_of_clips_they_are_the_networks(save, video):
+    predictor = Predictor(save(clips=None, labels=None))
+    assert predictor.clips == CLIPS
+    assert predictor(video, top=1)[0][0] == "class 1"
+
+
+def test_flow_is_computed_as_the_weights_say(tmp_path, video):
+    path, settings = (
+        tmp_path / "flow.safetensors",
+        Flow(scales=1, warps=1, inner_iterations=3, outer_iterations=1, bound=4.0),
+    )
+    clips = Clips(short_side=32, crop=32, train_frames=9, test_frames=11)
+    network = I3D(3, channels=2)
+    said = {"architecture": "i3d", "stream": "flow", "pretraining": None, "labels": None}
+    save_weights(path, network, **said, clips=clips, flow=settings)
+    predictor = Predictor(str(path))
+    assert predictor.flow == settings
+    assert sum(p for _, p in predictor(video)) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_cannot_be_read_says_so(save, tmp_path):
+    (tmp_path / "bad.avi").write_bytes(b"no video")
+    with pytest.raises(UnreadableVideoError, match=r"bad\.avi"):
+        Predictor(save())(tmp_path / "bad.avi")
+
+
+def test_weights_that_cannot_predict_are_refused(save, tmp_path):
+    with pytest.raises(InputError, match="does not say which stream it is for"):
+        Predictor(save(stream=None))
+    headless = I3D(1, final_endpoint="Mixed_3b")
+    said = {"architecture": "i3d", "stream": "rgb", "pretraining": None, "labels": None, "clips": None}
+    save_weights(tmp_path / "headless", headless, **said)
+    with pytest.raises(InputError, match="headless has no classifier, so it cannot predict"):
+        Predictor(str(tmp_path / "headless"))

@@ -1,0 +1,80 @@
+"""The table of all runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from results.made import score
+
+from i3d_lightning.results.overview import layout, markdown, summarise, write_tables
+
+
+def full_ft(seed, right, split=1, stream="rgb", protocol="full-ft", weights="w"):
+    pretraining = "none" if protocol == "origin" else "kinetics"
+    return score(
+        "i3d", stream, pretraining, protocol, "ucf101", right, 10, split, seed, weights=weights,
+        missing={"train": 0, "test": 2},
+    )  # fmt: skip
+
+
+def test_a_row_has_mean_deviation_and_counts():
+    row = summarise([full_ft(0, 6), full_ft(1, 8)]).iloc[0]
+    assert row["top1"] == pytest.approx(70.0)
+    assert row["spread"] == pytest.approx(np.std([60, 80], ddof=1))
+    assert (row["seeds"], row["videos"], row["missing_test"]) == (2, 10, 2)
+
+
+def test_one_pretraining_is_said():
+    shared = summarise([full_ft(s, 6, protocol="fixed", weights="same") for s in (0, 1)]).iloc[0]
+    assert np.isnan(shared["spread"])
+    assert shared["one_pretraining"]
+    assert not summarise([full_ft(s, 6, weights=f"w{s}") for s in (0, 1)]).iloc[0]["one_pretraining"]
+
+
+def test_three_splits_also_give_their_mean_beside_the_papers():
+    summary = summarise([full_ft(0, right, split=split) for split, right in ((1, 5), (2, 6), (3, 10))])
+    mean = summary[[len(s) == 3 for s in summary["splits"]]].iloc[0]
+    assert mean["top1"] == pytest.approx(70.0)
+    assert mean["paper"] == 95.1  # Table 5, I3D RGB, Kinetics, full-ft
+    assert mean["videos"] == 30
+
+
+def test_layout_puts_streams_in_columns_and_protocols_in_the_papers_order():
+    found = [
+        full_ft(0, 9, protocol=protocol, stream=stream)
+        for protocol in ("full-ft", "fixed", "origin")
+        for stream in ("flow", "rgb", "rgb+flow")
+    ]
+    table = layout(summarise(found))
+    assert list(table["protocol"]) == ["origin", "fixed", "full-ft"]
+    assert [c for c in table.columns if c in ("RGB", "Flow", "RGB+Flow")] == ["RGB", "Flow", "RGB+Flow"]
+    assert "97.6" in table.iloc[2]["paper"]  # Table 4, I3D full-ft without ImageNet
+    assert "90.0 [" in markdown(table)
+
+
+def test_what_nothing_registered_is_in_the_table_in_the_order_that_its_run_gives():
+    found = [
+        score("i3d", "rgb", "kinetics", "full-ft", "ucf101", 9, 10),
+        score("i3d", "rgb", "kinetics", "my-probe", "ucf101", 8, 10, order=1),
+        score("i3d", "rgb", "kinetics", "another", "ucf101", 7, 10, order=1),
+        score("i3d", "rgb", "none", "origin", "ucf101", 6, 10),
+        score("my-net", "flow", "imagenet22k", "my-probe", "my-set", 5, 10),
+    ]
+    table = layout(summarise(found))
+    assert list(table["protocol"]) == ["my-probe", "origin", "another", "my-probe", "full-ft"]
+    row = table.iloc[0]
+    assert (row["data set"], row["architecture"], row["pretraining"]) == ("my-set", "my-net", "imagenet22k")
+    assert row["Flow"].startswith("50.0 [")
+
+
+def test_a_control_is_marked():
+    (row,) = layout(summarise([score("i3d", "rgb", "imagenet", "fixed", "ucf101", 5)])).itertuples()
+    assert row.protocol == "fixed (control)"
+
+
+def test_the_files_hold_every_number_and_the_table_as_read(tmp_path):
+    csv, md = write_tables(tmp_path, summarise([full_ft(0, 6), full_ft(1, 8)]))
+    stored = pd.read_csv(csv)
+    assert (stored["top1"][0], str(stored["splits"][0])) == (70, "1")
+    assert "70.0 ± 14.1" in md.read_text()

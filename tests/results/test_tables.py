@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+from results.made import score as made
+
+from i3d_lightning.errors import InputError
+from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.networks.size import size
+from i3d_lightning.results import published, tables
+
+
+def score(*cell_and_right, **run):
+    return made(*cell_and_right, **run, missing={"train": 0, "test": 3})
+
+
+def test_ours_stands_beside_the_papers_with_the_difference():
+    found = [score("i3d", "rgb", "imagenet", "origin", "ucf101", 170)]
+    table = tables.paper_table(2, found)
+    assert table.frame.loc["(e) Two-Stream I3D", ("ucf101", "RGB")] == "85.0 (84.5, +0.5)"
+    assert table.frame.loc["(e) Two-Stream I3D", ("ucf101", "Flow")] == "(90.6)"
+    assert table.frame.loc["(b) 3D-ConvNet", ("ucf101", "Flow")] == "–"
+    assert "ucf101: 200 test videos, 3 of the official list missing" in table.note
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_every_number_of_the_paper_is_in_its_table(number):
+    text = tables.flat(tables.paper_table(number, [])).to_string()
+    for entry in published.PUBLISHED:
+        if entry.table == number:
+            assert f"({entry.top1:.1f})" in text
+
+
+def test_table_3_gives_top_5():
+    table = tables.paper_table(3, [])
+    assert table.frame.loc["(e) Two-Stream I3D, top-5", ("ImageNet first", "RGB+Flow")] == "(91.3)"
+
+
+def test_table_4_has_the_change_of_the_error():
+    found = [
+        score("two-stream", "joint", "none", "origin", "hmdb51", 100),
+        score("two-stream", "joint", "kinetics", "fixed", "hmdb51", 140),
+        score("two-stream", "joint", "kinetics", "full-ft", "hmdb51", 120),
+    ]
+    row = tables.paper_table(4, found).frame.loc["(c) Two-Stream"]
+    assert row["hmdb51", "origin"] == "(58.3) / 50.0 (47.1, +2.9)"
+    assert row["hmdb51", "Δ (ours)"] == "– / -40 %"  # an error of 50 % becomes 30 %
+
+
+def test_table_5_is_over_three_splits():
+    found = [score("i3d", "rgb", "kinetics", "full-ft", "ucf101", 190, split=s) for s in (1, 2, 3)]
+    frame = tables.paper_table(5, found).frame
+    assert frame.loc["RGB-I3D, Kinetics"].iloc[0] == "95.0 (95.1, -0.1)"
+    assert frame.loc["IDT"].tolist() == ["(86.4)", "(61.7)"]
+    assert tables.paper_table(5, found[:2]).frame.loc["RGB-I3D, Kinetics"].iloc[0] == "(95.1)"
+
+
+def test_rendered_data_sets_have_tables_of_their_own():
+    found = [score("i3d", "rgb", "none", "origin", "demo-ucf101", 50)]
+    frame = tables.paper_table(4, found).frame
+    assert "demo-ucf101" in frame.columns.get_level_values(0)
+    assert not any("(" in cell for row in frame.to_numpy() for cell in row)
+    assert set(tables.all_tables(found)) == {f"demo_table{n}" for n in (2, 3, 4, 5)}
+
+
+def test_table_1_is_the_papers():
+    frame = tables.flat(tables.paper_table(1, []))
+    text = frame.to_string()
+    for words in ("25 RGB, 5.00 s", "1 RGB + 10 flow, 0.40 s", "240 RGB, 9.60 s", "64 RGB + 64 flow, 2.56 s"):
+        assert words in text
+    assert "25.4 M" in text
+    assert list(frame.columns) == [
+        "architecture",
+        "parameters",
+        "multiply-adds",
+        "training clip",
+        "test clip",
+    ]
+    assert [title[:3] for title in frame["architecture"]] == ["(a)", "(b)", "(c)", "(d)", "(e)"]
+
+
+def test_all_architectures_are_listed_the_papers_first():
+    chosen = [ARCHITECTURES[name] for name in ("i3d", "convnet")]
+    frame = tables.flat(tables.architecture_table(chosen))
+    assert list(frame["architecture"]) == ["(e) Two-Stream I3D", "ConvNet"]
+    assert list(frame["name"]) == ["i3d", "convnet"]
+    assert list(frame["streams"]) == ["rgb, flow", "rgb"]
+    assert frame["parameters"][1] == f"{size(chosen[1]).parameters / 1e6:.1f} M"
+
+
+def test_the_stages_of_i3d_see_what_figure_3_of_the_paper_says():
+    frame = tables.endpoint_table("i3d").frame["receptive field"].astype(int)
+    seen = {stage: tuple(row) for stage, row in zip(frame.index, frame.to_numpy().tolist(), strict=True)}
+    assert seen["Conv3d_1a_7x7"] == (7, 7)
+    assert seen["MaxPool3d_2a_3x3"] == (7, 11)
+    assert seen["MaxPool3d_3a_3x3"] == (11, 27)
+    assert seen["Mixed_3c"] == (19, 59)
+    assert seen["MaxPool3d_4a_3x3"] == (23, 75)
+    assert seen["Mixed_4f"] == (63, 235)
+    assert seen["Mixed_5c"] == (99, 379)
+
+
+def test_early_temporal_stride_sees_as_much_time_as_space_and_an_image_one_frame():
+    early, image = tables.endpoint_table("i3d-early-stride").frame, tables.endpoint_table("convnet").frame
+    assert (early["receptive field", "frames"] == early["receptive field", "pixels"]).all()
+    assert (early["stride", "frames"] == early["stride", "pixels"]).all()
+    assert set(image["receptive field", "frames"]) == {"1"}
+
+
+def test_networks_without_inception_have_no_stages_to_list():
+    with pytest.raises(InputError, match="c3d is not an Inception-v1"):
+        tables.endpoint_table("c3d")
+    with pytest.raises(InputError, match="did you mean 'i3d'"):
+        tables.endpoint_table("i3")
+
+
+def test_what_is_no_part_of_the_paper_leaves_its_tables_as_they_are():
+    found = [
+        score("my-net", "rgb", "kinetics", "full-ft", "ucf101", 190),
+        score("i3d", "rgb", "imagenet", "my-probe", "my-set", 190),
+    ]
+    for number in (2, 3, 4, 5):
+        with_it, without = tables.paper_table(number, found), tables.paper_table(number, [])
+        assert with_it.frame.equals(without.frame)
+    assert "my-set: 200 test videos" in with_it.note
+
+
+def test_latex_compiles_in_form():
+    text = tables.as_latex(tables.paper_table(4, []))
+    for words in ("\\toprule", "\\bottomrule", "\\multicolumn", "$\\Delta$"):
+        assert words in text
+    assert text.count("{") == text.count("}")
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(InputError, match="no table 7"):
+        tables.paper_table(7, [])

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from tiny import recipe_flags, save_untrained
+
+from i3d_lightning import networks
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.results.predictions import Predictions
+
+TESTS = Path(__file__).parents[1]
+
+
+def experiment(
+    root: Path, runs: Path, protocol: str, devices: int, *more: str
+) -> subprocess.CompletedProcess[str]:
+    strategy = "auto" if devices == 1 else "ddp"
+    return subprocess.run(
+        [
+            sys.executable, "-m", "i3d_lightning", "experiment", f"--protocol={protocol}", "--dataset=ucf101",
+            "--stream=rgb", f"--root={root}", f"--runs={runs}", f"--cache={runs / 'cache'}", *recipe_flags(),
+            f"--trainer={{accelerator: cpu, devices: {devices}, strategy: {strategy}}}", *more,
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"WANDB_MODE": "offline"},
+    )  # fmt: skip
+
+
+def test_two_processes_give_the_predictions_of_one(tiny_ucf, tmp_path):
+    """A frozen network evaluated by two processes: the same videos, once each, and the same logits.
+
+    The weights are one checkpoint's; training itself differs, since plain batch normalisation keeps
+    statistics per process.
+    """
+    weights = save_untrained(tmp_path / "kinetics.safetensors")
+    found = []
+    for devices in (1, 2):
+        runs = tmp_path / f"runs{devices}"
+        experiment(tiny_ucf, runs, "fixed", devices, f"--weights={weights}")
+        folder = runs / Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101").folder
+        found.append(Predictions.load(folder / "predictions.npz"))
+    one, two = found
+    assert one.ids == two.ids
+    assert len(set(two.ids)) == 8
+    np.testing.assert_allclose(one.logits, two.logits, atol=1e-4)
+
+
+def test_of_two_processes_one_tracks_and_shows(tiny_ucf, tmp_path):
+    """One wandb run of the experiment and one of the tables; one table printed and written."""
+    done = experiment(tiny_ucf, tmp_path, "origin", 2)
+    runs = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*"))
+    assert len(runs) == 2, runs
+    assert done.stdout.count("Written to") == 1
+    assert done.stderr.count("Running ucf101-1/") == 1
+    assert (tmp_path / "table.csv").read_text().count("\n") == 2
+
+
+def test_two_processes_test_a_checkpoint_as_one_does(tiny_ucf, tmp_path):
+    """Of every architecture: the same videos, once each, and the same logits."""
+    for processes in ("1", "2"):
+        subprocess.run(
+            [sys.executable, TESTS / "evaluate.py", tiny_ucf, tmp_path, processes],
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+    for architecture in networks.paper():
+        one, two = (Predictions.load(tmp_path / count / f"{architecture.name}.npz") for count in "12")
+        assert one.ids == two.ids
+        assert len(set(two.ids)) == 8
+        np.testing.assert_allclose(one.logits, two.logits, atol=1e-5, rtol=0)
+        assert np.ptp(one.logits, axis=0).max() > 0.1  # the videos differ, so that a mix-up would show

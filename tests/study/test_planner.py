@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from tiny import TINY, plan_one, save_untrained
+
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import FUSION, Experiment
+from i3d_lightning.results.published import PUBLISHED
+from i3d_lightning.study.planner import check, is_control, load_cell, plan, pretrainings, save_cell
+from i3d_lightning.study.workspace import Workspace
+
+SPACE = Workspace(Path("nowhere/runs"), Path("nowhere/cache"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretraining", "protocol", "dataset"),
+    [
+        ("i3d", "kinetics", "origin", "ucf101"),
+        ("i3d", "none", "fixed", "ucf101"),
+        ("i3d", "none", "full-ft", "hmdb51"),
+        ("i3d", "imagenet", "full-ft", "hmdb51"),
+        ("i3d", "kinetics", "fixed", "kinetics"),
+        ("c3d", "imagenet", "origin", "ucf101"),
+        ("c3d", "imagenet+kinetics", "full-ft", "ucf101"),
+        ("convnet", "none", "origin", "ucf101"),
+        ("i3d", "none", "origin", "imagenet"),
+    ],
+)
+def test_cells_that_do_not_exist_are_refused_with_the_valid_ones(
+    architecture, pretraining, protocol, dataset
+):
+    with pytest.raises(InputError, match="valid pretraining"):
+        check(Experiment(architecture, "rgb", pretraining, protocol, dataset))
+
+
+def test_every_cell_of_table_4_exists():
+    for p in PUBLISHED:
+        if p.stream != FUSION:
+            check(Experiment(p.architecture, p.stream, p.pretraining, p.protocol, p.dataset))
+
+
+def test_the_only_cell_outside_the_paper_is_the_marked_control():
+    control = Experiment("i3d", "rgb", "imagenet", "fixed", "ucf101")
+    check(control)
+    assert is_control(control)
+    assert not is_control(dataclasses.replace(control, pretraining="kinetics"))
+    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics", "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("field", "typo", "hint"),
+    [
+        ("protocol", "fulft", "full-ft"),
+        ("dataset", "ucf-101", "ucf101"),
+        ("architecture", "i3", "i3d"),
+        ("stream", "rbg", "rgb"),
+        ("pretraining", "kinetic", "kinetics"),
+    ],
+)
+def test_a_misspelt_word_is_met_with_the_nearest(field, typo, hint):
+    cell = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
+    with pytest.raises(InputError, match=f"did you mean '{hint}'"):
+        check(dataclasses.replace(cell, **{field: typo}))
+
+
+def test_an_architecture_has_only_its_streams():
+    with pytest.raises(InputError, match="it has rgb, flow"):
+        check(Experiment("i3d", "joint", "kinetics", "fixed", "ucf101"))
+
+
+def test_each_cell_comes_after_what_it_starts_from(tmp_path):
+    cell = Experiment("i3d", "flow", "imagenet+kinetics", "full-ft", "demo-hmdb51", 2, 3)
+    fixed = Experiment("i3d", "flow", "kinetics", "fixed", "demo-hmdb51")
+    planned = plan([cell, fixed], SPACE)
+    assert [(c.architecture, c.pretraining, c.dataset) for c in planned.cells] == [
+        ("convnet", "none", "demo-imagenet"),
+        ("i3d", "none", "demo-kinetics"),
+        ("i3d", "imagenet", "demo-kinetics"),
+        ("i3d", "kinetics", "demo-hmdb51"),
+        ("i3d", "imagenet+kinetics", "demo-hmdb51"),
+    ]
+    assert planned.wanted == (cell, fixed)
+    for c in planned.cells.values():
+        assert c.parent is None or c.parent in planned.cells
+    real = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+    roots = {"ucf101": tmp_path}
+    (alone,) = plan([real], SPACE, roots=roots).cells.values()
+    assert (alone.parent, alone.weights) == (None, "i3d-rgb-kinetics400")
+    both = plan([real], SPACE, roots={**roots, "kinetics": tmp_path})
+    assert [c.dataset for c in both.cells] == ["kinetics", "ucf101"]
+    assert both.cells[real].weights is None
+
+
+def test_the_preprocessing_of_weights_is_used_and_a_difference_is_said(tmp_path):
+    weights = save_untrained(tmp_path / "small.safetensors")  # 32 px
+    experiment = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
+    (cell,) = plan_one(experiment, SPACE, root=tmp_path, weights=weights, changes={}).cells.values()
+    assert (cell.recipe.clips.short_side, cell.recipe.clips.crop) == (32, 32)
+    assert cell.differences == ()
+    larger = {"clips": {"short_side": 64, "mean": [0.4, 0.4, 0.4]}}
+    (cell,) = plan_one(experiment, SPACE, root=tmp_path, weights=weights, changes=larger).cells.values()
+    assert cell.recipe.clips.mean == (0.4, 0.4, 0.4)
+    assert cell.differences == (
+        "clips.short_side is 64, the weights' 32",
+        "clips.mean is [0.4, 0.4, 0.4], the weights' [0.5, 0.5, 0.5]",
+    )
+
+
+def test_a_cell_survives_the_way_to_another_process(tmp_path):
+    import json
+
+    experiment = Experiment("i3d", "flow", "imagenet+kinetics", "full-ft", "demo-hmdb51", 2, 3)
+    space = Workspace(tmp_path / "runs", tmp_path / "cache", "mine", {"devices": 2})
+    for cell in plan([experiment], space, settings=lambda _: TINY).cells.values():
+        save_cell(cell, space, ["plugin"], tmp_path / "cell.json")
+        content = json.loads((tmp_path / "cell.json").read_text())
+        assert load_cell(content) == (cell, space)
+        assert content["import"] == ["plugin"]
+    content["cell"]["recipe"]["training"]["steps"] = "five"
+    with pytest.raises(InputError, match=r"training\.steps is 'five'"):
+        load_cell(content)
+    with pytest.raises(InputError, match="not a planned cell"):
+        load_cell({"cells": []})

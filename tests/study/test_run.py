@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, centre_crop, plan_one, recipe_flags, run_one, save_untrained
+
+from i3d_lightning.datasets import read_dataset
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.protocols.base import PROTOCOLS
+from i3d_lightning.recipe import Clips, Training, merge
+from i3d_lightning.study import run as study_run
+from i3d_lightning.study.planner import WEIGHTS
+from i3d_lightning.study.workspace import Workspace
+from i3d_lightning.training import precision
+from i3d_lightning.training.streams import prepare
+from i3d_lightning.video.decoding import read_video
+from i3d_lightning.weights import apply_weights, load_weights
+
+FIXED = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
+ORIGIN = Experiment("i3d", "rgb", "none", "origin", "ucf101")
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory) -> Workspace:
+    root = tmp_path_factory.mktemp("space")
+    return Workspace(root / "runs", root / "cache")
+
+
+@pytest.fixture(scope="module")
+def pretrained(space) -> Path:
+    """Weights that pass for Kinetics pretraining."""
+    return save_untrained(space.runs.parent / "kinetics.safetensors")
+
+
+@pytest.fixture(scope="module")
+def fixed_run(tiny_ucf, space, pretrained):
+    return run_one(FIXED, space, root=tiny_ucf, weights=pretrained)
+
+
+def replaced(monkeypatch, protocol: str, run) -> None:
+    """Another function in the place of a protocol's."""
+    monkeypatch.setitem(PROTOCOLS._known, protocol, replace(PROTOCOLS[protocol], run=run))
+
+
+def test_a_complete_run_holds_everything(fixed_run, space):
+    kept = {p.name for p in fixed_run.folder.iterdir()}
+    assert kept >= {
+        "config.yaml",
+        "environment.json",
+        "fingerprint.json",
+        "predictions.npz",
+        "result.json",
+        WEIGHTS,
+    }
+    assert fixed_run.folder == space.runs / "ucf101-1/i3d-rgb/kinetics/fixed/seed0"
+    assert fixed_run.metrics["videos"] == 8
+    assert fixed_run.metrics["peak_memory"] > 1e8
+    assert fixed_run.metrics["missing"] == {"train": 0, "test": 4}
+    assert fixed_run.metrics["protocol"] == {"order": 1, "control": False, "trains_by_steps": False}
+    assert fixed_run.metrics["weights_sha256"] == load_weights(str(fixed_run.folder / WEIGHTS)).sha256
+    assert fixed_run.predictions.accuracy() == fixed_run.metrics["top1"]
+    assert not list(fixed_run.folder.glob(".*"))
+
+
+def test_fixed_leaves_the_backbone_bit_identical_and_changes_the_classifier(fixed_run, pretrained):
+    before, after = load_weights(str(pretrained)).state, load_weights(str(fixed_run.folder / WEIGHTS)).state
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        if name.startswith("classifier."):
+            assert after[name].shape[0] == 3
+        else:
+            assert torch.equal(tensor, after[name]), name
+
+
+def test_the_stored_weights_give_the_stored_predictions(fixed_run, tiny_ucf):
+    """So the fitted layer is in the network, scaling folded in, and not only in the table."""
+    network = ARCHITECTURES["i3d"].build(3, "rgb", Clips(), Training()).eval()
+    apply_weights(network, load_weights(str(fixed_run.folder / WEIGHTS)), classifier=True)
+    predictions = fixed_run.predictions
+    for video, expected in zip(
+        read_dataset("ucf101", tiny_ucf, 1).test[:3], predictions.logits[:3], strict=True
+    ):
+        clip = centre_crop(read_video(video.path, fps=25.0, short_side=32, most=12), 32)[None]
+        with torch.inference_mode():
+            logits = network(prepare(clip, Clips())).mean(2)[0]
+        np.testing.assert_allclose(logits.numpy(), expected, atol=1e-3)
+
+
+def test_a_complete_run_is_not_run_again(fixed_run, tiny_ucf, space, pretrained, monkeypatch):
+    replaced(monkeypatch, "fixed", lambda job: pytest.fail("it ran again"))
+    again = run_one(FIXED, space, root=tiny_ucf, weights=pretrained)
+    assert again.metrics == fixed_run.metrics
+
+
+def test_another_setting_is_refused_and_named(fixed_run, tiny_ucf, space, pretrained):
+    changes = merge(TINY, {"clips": {"test_frames": 10}})
+    with pytest.raises(InputError, match=r"clips.test_frames was 12, now 10.*--name"):
+        run_one(FIXED, space, root=tiny_ucf, weights=pretrained, changes=changes)
+
+
+def test_settings_that_fixed_does_not_use_do_not_matter_to_it(fixed_run, tiny_ucf, space, pretrained):
+    changes = merge(TINY, {"training": {"steps": 1000, "learning_rate": 3.0}, "clips": {"flip": True}})
+    again = run_one(FIXED, space, root=tiny_ucf, weights=pretrained, changes=changes)
+    assert again.metrics == fixed_run.metrics
+
+
+def test_another_result_version_of_code_is_another_run(fixed_run, tiny_ucf, space, pretrained, monkeypatch):
+    newer = replace(ARCHITECTURES["i3d"], version=2)
+    monkeypatch.setitem(ARCHITECTURES._known, "i3d", newer)
+    with pytest.raises(InputError, match="network was i3d rgb, version 1, now i3d rgb, version 2"):
+        run_one(FIXED, space, root=tiny_ucf, weights=pretrained)
+    monkeypatch.undo()
+    monkeypatch.setitem(PROTOCOLS._known, "fixed", replace(PROTOCOLS["fixed"], version=2))
+    with pytest.raises(InputError, match="protocol was fixed, version 1, now fixed, version 2"):
+        run_one(FIXED, space, root=tiny_ucf, weights=pretrained)
+
+
+def on_this_machine(monkeypatch, chosen: str) -> None:
+    real = precision.resolve
+    monkeypatch.setattr(precision, "resolve", lambda word: chosen if word == "auto" else real(word))
+
+
+def test_auto_is_settled_at_the_first_start_and_required_from_then_on(tiny_ucf, tmp_path, monkeypatch):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    changes = merge(TINY, {"training": {"precision": "auto"}})
+    on_this_machine(monkeypatch, "float32")
+    real = PROTOCOLS["origin"].run
+    replaced(monkeypatch, "origin", lambda job: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_one(ORIGIN, space, root=tiny_ucf, changes=changes)
+    stored = json.loads((space.folder(ORIGIN) / "fingerprint.json").read_text())
+    assert stored["precision"] == "float32"
+
+    replaced(monkeypatch, "origin", real)
+    on_this_machine(monkeypatch, "bf16")  # another machine
+    with pytest.raises(InputError, match="unfinished run in float32, but 'auto' is bf16 on this machine"):
+        run_one(ORIGIN, space, root=tiny_ucf, changes=changes)
+    said = merge(TINY, {"training": {"precision": "float32"}})
+    done = run_one(ORIGIN, space, root=tiny_ucf, changes=said)
+    assert run_one(ORIGIN, space, root=tiny_ucf, changes=changes).metrics == done.metrics  # complete
+    with pytest.raises(InputError, match="precision was float32, now bf16"):
+        run_one(ORIGIN, space, root=tiny_ucf, changes=merge(TINY, {"training": {"precision": "bf16"}}))
+
+
+def test_how_new_layers_begin_is_part_of_a_frozen_run(tiny_ucf, tmp_path):
+    """Features from ImageNet depend on `first_layer`, so the run that they lead to does."""
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    weights = save_untrained(tmp_path / "images.safetensors", "convnet", pretraining="imagenet")
+    experiment = Experiment("i3d", "flow", "imagenet", "fixed", "ucf101")
+    done = run_one(experiment, space, root=tiny_ucf, weights=weights)
+    assert done.metrics["protocol"]["control"]
+    changes = merge(TINY, {"training": {"first_layer": "new"}})
+    with pytest.raises(InputError, match="first_layer was mean, now new"):
+        run_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
+
+
+def test_a_run_of_an_earlier_version_is_refused(tiny_ucf, tmp_path):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    space.folder(ORIGIN).mkdir(parents=True)
+    (space.folder(ORIGIN) / "fingerprint.json").write_text(json.dumps({"clips": {}, "videos": "abc"}))
+    with pytest.raises(InputError, match="earlier version"):
+        run_one(ORIGIN, space, root=tiny_ucf)
+
+
+def test_a_replaced_video_makes_another_run(tiny_ucf, tmp_path, pretrained):
+    """Also one of equal size: its content counts."""
+    root = tmp_path / "ucf101"
+    shutil.copytree(tiny_ucf, root)
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    run_one(FIXED, space, root=root, weights=pretrained)
+    video = root / "UCF-101/Red/v_Red_g05_c01.avi"
+    content = bytearray(video.read_bytes())
+    content[-20] ^= 1
+    video.unlink()
+    video.write_bytes(content)
+    with pytest.raises(InputError, match="data was"):
+        run_one(FIXED, space, root=root, weights=pretrained)
+
+
+def test_a_complete_run_reads_no_video(fixed_run, tiny_ucf, space, pretrained, monkeypatch):
+    """It compares the manifest's digest: no video is opened, hashed or even looked at."""
+    planned = plan_one(FIXED, space, root=tiny_ucf, weights=pretrained)
+    real = Path.stat
+    looked_at = []
+
+    def stat(self, **given):
+        looked_at.append(self)
+        return real(self, **given)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    for cell in planned.cells.values():
+        study_run.run(cell, space)
+    assert not [path for path in looked_at if path.suffix == ".avi"]
+
+
+def test_features_are_shared_by_splits_and_computed_once(fixed_run, tiny_ucf, space, pretrained, monkeypatch):
+    import i3d_lightning.training.features as features
+
+    monkeypatch.setattr(features, "FrozenStream", lambda *_: pytest.fail("a network was run"))
+    # Split 1's training and test videos are all there are but four that split 1 lacks.
+    second = replace(FIXED, split=2, seed=1)
+    assert run_one(second, space, root=tiny_ucf, weights=pretrained).metrics["videos"] == 12
+
+
+def test_weights_of_another_stream_or_pretraining_are_refused(tiny_ucf, space, pretrained):
+    flow = replace(FIXED, stream="flow")
+    with pytest.raises(InputError, match="stream 'rgb'"):
+        run_one(flow, space, root=tiny_ucf, weights=pretrained)
+    with pytest.raises(InputError, match="pretraining 'kinetics'"):
+        run_one(replace(FIXED, pretraining="imagenet+kinetics"), space, root=tiny_ucf, weights=pretrained)
+    assert not (space.runs / flow.folder).exists()
+
+
+def test_unreadable_videos_are_left_out_of_training_and_count_as_wrong_at_test(
+    tiny_ucf, space, pretrained, tmp_path
+):
+    broken = tmp_path / "ucf101"
+    shutil.copytree(tiny_ucf, broken)
+    (broken / "UCF-101/Red/v_Red_g01_c01.avi").write_bytes(b"")  # test
+    whole = (broken / "UCF-101/Red/v_Red_g05_c01.avi").read_bytes()
+    (broken / "UCF-101/Red/v_Red_g05_c01.avi").write_bytes(whole[:200])  # training
+    for experiment, weights in ((FIXED, pretrained), (ORIGIN, None)):
+        place = Workspace(tmp_path / "runs", space.cache)
+        done = run_one(experiment, place, root=broken, weights=weights)
+        unreadable = done.metrics["unreadable"]
+        assert list(unreadable["test"]) == ["Red/v_Red_g01_c01.avi"]
+        assert list(unreadable["train"]) == ["Red/v_Red_g05_c01.avi"]
+        assert done.metrics["videos"] == 8
+        row = done.predictions.ids.index("Red/v_Red_g01_c01.avi")
+        assert np.isnan(done.predictions.logits[row]).all()
+        assert done.metrics["top5"] == pytest.approx(100 * 7 / 8)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "sentence"),
+    [
+        ({"precision": "16-mixed"}, "'precision' is not passed on to Lightning's Trainer: use --precision"),
+        ({"logger": False}, "wandb"),
+        ({"callbacks": []}, "the protocols own them, the checkpoint among them"),
+        ({"limit_train_batches": 1}, "it may change what comes out"),
+        ({"max_steps": 3}, "use --recipe.training.steps"),
+        ({"devises": 2}, "Passed on are accelerator"),
+    ],
+)
+def test_what_is_not_the_users_to_say_of_the_trainer_is_refused(trainer, sentence):
+    with pytest.raises(InputError, match=sentence):
+        Workspace(trainer=trainer)
+
+
+def test_the_users_devices_and_progress_bar_are_passed_on(tiny_ucf, tmp_path):
+    trainer = {"enable_progress_bar": False, "accelerator": "cpu", "devices": 1, "deterministic": True}
+    space = Workspace(tmp_path / "runs", tmp_path / "cache", trainer=trainer)
+    done = run_one(ORIGIN, space, root=tiny_ucf)
+    assert not (done.folder / "last.ckpt").exists()
+    assert done.metrics["metrics"]["steps"] == 4
+
+
+def command(root: Path, runs: Path, *more: str) -> list[str]:
+    return [
+        sys.executable, "-m", "i3d_lightning", "experiment", "--protocol=origin", "--dataset=ucf101",
+        "--stream=rgb", f"--root={root}", f"--runs={runs}", f"--cache={runs / 'cache'}", *recipe_flags(),
+        "--recipe.training.steps=12",
+        "--json", *more,
+    ]  # fmt: skip
+
+
+def test_a_run_killed_in_mid_training_resumes_and_equals_an_undisturbed_one(tiny_ucf, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    undisturbed = subprocess.run(command(tiny_ucf, whole), capture_output=True, text=True, check=True)
+
+    folder = killed / Experiment("i3d", "rgb", "none", "origin", "ucf101").folder
+    process = subprocess.Popen(
+        command(tiny_ucf, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (folder / "last.ckpt").exists()
+    assert not (folder / "result.json").exists()
+
+    resumed = subprocess.run(command(tiny_ucf, killed), capture_output=True, text=True, check=True)
+    assert "Resuming" in resumed.stderr
+    assert resumed.stdout.splitlines()[-1] == undisturbed.stdout.splitlines()[-1]
+    same = [json.loads((r / folder.relative_to(killed) / "result.json").read_text()) for r in (whole, killed)]
+    assert same[0]["metrics"] == same[1]["metrics"]
+    ours, theirs = (
+        load_weights(str(r / folder.relative_to(killed) / WEIGHTS)).state for r in (whole, killed)
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)

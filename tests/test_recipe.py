@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from i3d_lightning.cli.main import main
+from i3d_lightning.errors import InputError
+from i3d_lightning.recipe import Clips, Recipe, Training, compose, digest, merge, without_effect
+
+
+def test_compose_replaces_what_is_said_and_leaves_what_is_none():
+    recipe = compose(Recipe(), {"training": {"patience": 7, "momentum": None}, "clips": {"crop": 48}})
+    assert recipe.training.patience == 7
+    assert recipe.training.momentum == Training().momentum
+    assert recipe.clips.crop == 48
+
+
+def test_later_changes_go_over_earlier_ones_and_are_checked_together():
+    small = {"clips": {"short_side": 32, "crop": 32}}
+    assert compose(Recipe(), small, {"clips": {"short_side": 40}}).clips == Clips(short_side=40, crop=32)
+    assert merge(small, {"clips": {"crop": None}}) == small
+
+
+def test_digest_depends_on_every_setting_and_not_on_order():
+    assert digest(Recipe()) == digest(Recipe())
+    assert digest(Recipe()) != digest(compose(Recipe(), {"training": {"dropout": 0.4}}))
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest(Clips(fps=25)) == digest(Clips(fps=25.0))  # type: ignore[arg-type]
+
+
+WRONG = [
+    ({"training": {"optimizer": "adam"}}, "training.optimizer is 'adam', but must be sgd or adamw."),
+    (
+        {"training": {"schedule": "constant"}},
+        "training.schedule is 'constant', but must be plateau, stages or cosine.",
+    ),
+    ({"training": {"steps": "five"}}, "training.steps is 'five', but must be a whole number of at least 1."),
+    ({"training": {"steps": -2}}, "training.steps is -2, but must be a whole number of at least 1."),
+    ({"training": {"steps": 5.5}}, "training.steps is 5.5, but must be a whole number of at least 1."),
+    ({"training": {"step": 7}}, "Unknown setting 'training.step': did you mean 'training.steps'?"),
+    ({"training": {"workers": -7}}, "training.workers is -7"),
+    ({"training": {"validation_fraction": -1}}, "training.validation_fraction is -1"),
+    ({"training": {"learning_rate": float("nan")}}, "training.learning_rate is nan"),
+    ({"training": {"compile": 1}}, "training.compile is 1, but must be true or false."),
+    ({"training": {"stages": [[1, "x"]]}}, "training.stages is [[1, 'x']], but must be a list"),
+    ({"training": {"schedule": "stages"}}, "training.stages is empty"),
+    ({"training": {"steps": 7, "validate_every": 2}}, "must be a multiple of training.validate_every"),
+    ({"training": {"compile": True, "activation_checkpointing": True}}, "exclude each other"),
+    ({"clips": {"fps": 1e9}}, "clips.fps is 1000000000.0, but must be a number above 0 and at most 1000."),
+    ({"clips": {"crop": 300}}, "clips.crop 300 must not exceed clips.short_side"),
+    ({"clips": {"snapshot": 3}}, "must be a multiple of clips.snapshot"),
+    ({"clips": {"std": [0.2, 0.2, 0]}}, "each must be above 0"),
+    ({"clips": 5}, "clips is 5, but must be a mapping"),
+    ({"flow": {"median": 2}}, "flow.median is 2"),
+    ({"precision": "bf16"}, "Unknown setting 'precision'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), WRONG)
+def test_a_wrong_setting_is_one_sentence_on_every_way_in(changes, sentence, tmp_path, capsys):
+    """From Python, a flag, a recipe's file and a grid: the same sentence, and nothing is written."""
+    with pytest.raises(InputError) as said:
+        compose(Recipe(), changes)
+    assert sentence in str(said.value)
+    if "nan" in sentence:
+        return  # there is no such number in a file
+    places = [f"--runs={tmp_path / 'runs'}", f"--cache={tmp_path / 'cache'}"]
+    common = {"architecture": "i3d", "stream": "rgb", "protocol": "origin", "dataset": "demo-ucf101"}
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(yaml.safe_dump({"cells": [{"pretraining": "none"}], **common, "recipe": changes}))
+    assert sentence in _refused(capsys, "grid", str(grid), *places)
+    part, settings = next(iter(changes.items()))
+    if isinstance(settings, dict) and "Unknown" not in sentence:  # unknown flags are the parser's to refuse
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(yaml.safe_dump({**common, "recipe": changes}))
+        assert sentence in _refused(capsys, "experiment", f"--config={recipe}", *places)
+        base = ["experiment", "--protocol=origin", "--dataset=demo-ucf101", "--stream=rgb"]
+        flags = [f"--recipe.{part}.{key}={_flag(value)}" for key, value in settings.items()]
+        assert sentence in _refused(capsys, *base, *flags, *places)
+    assert not (tmp_path / "runs").exists()
+
+
+def _flag(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+
+
+def _refused(capsys, *argv: str) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_numbers_may_be_written_as_people_write_them():
+    changes = {"training": {"learning_rate": "1e-4", "patience": "5"}, "clips": {"fps": 30}}
+    recipe = compose(Recipe(), changes)
+    assert recipe.training.learning_rate == 1e-4  # YAML 1.1 takes it for text
+    assert recipe.training.patience == 5
+    assert type(recipe.clips.fps) is float
+
+
+def test_what_changes_only_how_a_result_is_computed_is_marked():
+    assert without_effect(Training) == {"workers", "activation_checkpointing"}
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.025), ("adamw", 0.05)])
+def test_the_learning_rate_is_scaled_with_the_batch(optimizer, rate):
+    training = Training(learning_rate=0.1, reference_batch=384, batch_size=96, optimizer=optimizer)
+    assert training.scaled_learning_rate == pytest.approx(rate)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.recipe import Training
+from i3d_lightning.training.optimisers import make_optimizer, make_schedule
+
+SCALES = (0.25, 0.5, 1.0)
+
+
+class Layers(VideoNetwork):
+    """Three layers, the last of which is the classifier."""
+
+    feature_size = 4
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.body = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
+        self.reset_classifier(2)
+
+    def forward_features(self, clip):
+        return self.body(clip.mean((2, 3, 4)))[..., None]
+
+
+def layer_wise(network: Layers, training: Training) -> list[dict]:
+    layers = (network.body[0], network.body[2], network.classifier)
+    return [
+        {"params": list(layer.parameters()), "lr_scale": scale}
+        for layer, scale in zip(layers, SCALES, strict=True)
+    ]
+
+
+def trained(network: Layers, optimizer: torch.optim.Optimizer, scheduler) -> list[torch.Tensor]:
+    for step in range(3):
+        clips = torch.randn(5, 3, 2, 2, 2, generator=torch.Generator().manual_seed(step))
+        loss = nn.functional.cross_entropy(network(clips)[..., 0], torch.arange(5) % 2)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+    return [p.detach().clone() for p in network.parameters()]
+
+
+def rates(optimizer: torch.optim.Optimizer) -> list[float]:
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_without_groups_training_is_pytorchs_own_to_the_bit(name):
+    training = Training(optimizer=name, schedule="cosine", batch_size=48, learning_rate=0.1, weight_decay=0.1)
+    torch.manual_seed(0)
+    ours = Layers()
+    torch.manual_seed(0)
+    theirs = Layers()
+    if name == "sgd":
+        expected = torch.optim.SGD(theirs.parameters(), 0.05, momentum=0.9, weight_decay=0.1, fused=True)
+    else:
+        expected = torch.optim.AdamW(theirs.parameters(), 0.1 * 0.5**0.5, weight_decay=0.1, fused=True)
+    optimizer = make_optimizer(ours, training)
+    found = trained(ours, optimizer, make_schedule(optimizer, training))
+    annealed = torch.optim.lr_scheduler.CosineAnnealingLR(expected, T_max=training.steps)
+    assert all(map(torch.equal, found, trained(theirs, expected, annealed)))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_group_is_trained_at_its_own_rate(name):
+    """SGD's first step is as long as its rate says; AdamW's is too, whatever the gradient."""
+    training = Training(optimizer=name, learning_rate=1e-3, weight_decay=0.0, momentum=0.0)
+    moved = []
+    for groups in (None, layer_wise):
+        torch.manual_seed(0)
+        network = Layers()
+        before = [p.detach().clone() for p in network.parameters()]
+        optimizer = make_optimizer(network, training, groups)
+        clips = torch.randn(5, 3, 2, 2, 2, generator=torch.Generator().manual_seed(0))
+        nn.functional.cross_entropy(network(clips)[..., 0], torch.arange(5) % 2).backward()
+        optimizer.step()
+        names = [name for name, _ in network.named_parameters()]
+        after = [p.detach() - b for p, b in zip(network.parameters(), before, strict=True)]
+        moved.append(dict(zip(names, after, strict=True)))
+    usual, scaled = moved
+    for layer, scale in zip(("body.0", "body.2", "classifier"), SCALES, strict=True):
+        torch.testing.assert_close(
+            scaled[f"{layer}.weight"], scale * usual[f"{layer}.weight"], atol=1e-7, rtol=1e-3
+        )
+    assert not scaled["body.1.weight"].any()  # in no group
+    assert usual["body.1.weight"].any()
+
+
+def test_stages_move_every_groups_rate_in_proportion():
+    training = Training(learning_rate=0.1, schedule="stages", stages=((1, 0.1), (3, 0.01)))
+    optimizer = make_optimizer(Layers(), training, layer_wise)
+    schedule = make_schedule(optimizer, training)
+    for factor in (1.0, 0.1, 0.1, 0.01):
+        assert rates(optimizer) == pytest.approx([0.1 * scale * factor for scale in SCALES])
+        optimizer.step()
+        schedule.step()
+
+
+def test_a_cosine_anneals_every_groups_rate_from_its_own_to_zero():
+    training = Training(learning_rate=0.1, schedule="cosine", steps=4, validate_every=2)
+    optimizer = make_optimizer(Layers(), training, layer_wise)
+    schedule = make_schedule(optimizer, training)
+    for factor in (1.0, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5, 0.0):
+        assert rates(optimizer) == pytest.approx([0.1 * scale * factor for scale in SCALES])
+        optimizer.step()
+        schedule.step()
+
+
+def test_on_a_plateau_every_groups_rate_falls_to_a_tenth():
+    training = Training(learning_rate=0.1, patience=0)
+    optimizer = make_optimizer(Layers(), training, layer_wise)
+    schedule = make_schedule(optimizer, training)
+    for loss, factor in ((1.0, 1.0), (0.5, 1.0), (0.5, 0.1), (0.6, 0.01)):
+        schedule.step(loss)
+        assert rates(optimizer) == pytest.approx([0.1 * scale * factor for scale in SCALES])
+
+
+def test_a_group_may_say_its_rate_and_other_settings_outright():
+    def groups(network, training):
+        return [
+            {"params": network.body.parameters(), "lr": 0.003, "weight_decay": 0.0},
+            {"params": network.classifier.parameters()},
+        ]
+
+    optimizer = make_optimizer(Layers(), Training(batch_size=48, weight_decay=0.1), groups)
+    assert rates(optimizer) == [0.003, 0.005]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.0, 0.1]
+
+
+def test_a_group_cannot_have_two_rates():
+    def groups(network, training):
+        return [{"params": network.parameters(), "lr": 0.1, "lr_scale": 0.1}]
+
+    with pytest.raises(ValueError, match="lr or lr_scale, not both"):
+        make_optimizer(Layers(), Training(), groups)

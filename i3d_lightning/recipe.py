@@ -57,7 +57,7 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
+        for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]
             value = _checked(f"{type(self).__name__.lower()}.{name}", hint, getattr(self, name))
             object.__setattr__(self, name, value)
         self.check()
@@ -272,7 +272,7 @@ def merge(*changes: Changes) -> dict[str, Any]:
 
 
 def _replace(value: Any, change: Changes, prefix: str) -> Any:
-    hints = _hints(type(value))
+    hints = _hints(type(value))  # type: ignore[arg-type]
     settings = {}
     for key, new in change.items():
         check_known("setting", f"{prefix}{key}", [f"{prefix}{name}" for name in hints])
@@ -287,7 +287,7 @@ def _replace(value: Any, change: Changes, prefix: str) -> Any:
 
 
 @cache
-def _hints(settings: type) -> dict[str, Any]:
+def _hints(settings: Any) -> dict[str, Any]:
     return get_type_hints(settings, include_extras=True)
 
 

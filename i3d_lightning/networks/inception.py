@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .activation_checkpointing import checkpointed
-from .inflation import FirstLayer, inflate
+from .inflation import inflate
 from .layers import ConvUnit, Dims, MaxPool
 from .pieces import in_pieces
 
@@ -176,7 +176,7 @@ class Inception(nn.Sequential):
             raise ValueError(f"expected {expected} and {least}, got shape {tuple(x.shape)}")
 
 
-def start_from_images(network: nn.Module, images: Mapping[str, Tensor], first_layer: FirstLayer) -> None:
+def start_from_images(network: nn.Module, images: Mapping[str, Tensor], first_layer: str) -> None:
     """Start every Inception-v1 in a network from the image network's, inflated where it is 3-D.
 
     Args:

@@ -9,16 +9,13 @@ zeros that pad time take part of the response away.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-FirstLayer = Literal["mean", "new"]
-
 
 def inflate(
-    images: Mapping[str, Tensor], like: Mapping[str, Tensor], first_layer: FirstLayer = "mean"
+    images: Mapping[str, Tensor], like: Mapping[str, Tensor], first_layer: str = "mean"
 ) -> dict[str, Tensor]:
     """The state of an Inception-v1, 3-D or 2-D, from that of a 2-D one.
 

@@ -1,4 +1,4 @@
-"""The recipe of an experiment: clips of the network, training of the data set, what weights expect, changes."""
+"""The recipe of an experiment: clips of the network, training of the data set, what weights expect."""
 
 from __future__ import annotations
 

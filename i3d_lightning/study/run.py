@@ -30,7 +30,7 @@ from i3d_lightning.experiment import Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.flow import FlowStore
 from i3d_lightning.protocols.base import CHECKPOINT, PROTOCOLS, Job, Outcome
-from i3d_lightning.recipe import Recipe, digest, plain
+from i3d_lightning.recipe import Recipe, compose, digest, plain
 from i3d_lightning.results.runs import CONFIG, PREDICTIONS, RESULT, Run, load_run
 from i3d_lightning.study import tracking
 from i3d_lightning.study.identity import check_same, feature_key, features_identity, run_identity
@@ -129,11 +129,10 @@ def _stored_identity(folder: Path) -> dict[str, Any] | None:
 
 def _with_precision(recipe: Recipe, before: Mapping[str, Any] | None) -> Recipe:
     """The recipe with the precision that `auto` comes to: at the first start, and from then on."""
-    wanted = recipe.training.precision
-    if wanted == "auto":
-        stored = (before or {}).get("precision")
-        wanted = stored if stored is not None else precision.resolve(wanted)
-    return replace(recipe, training=replace(recipe.training, precision=wanted))
+    if recipe.training.precision != "auto":
+        return recipe
+    settled = (before or {}).get("precision") or precision.resolve("auto")
+    return compose(recipe, {"training": {"precision": settled}})
 
 
 def _check_precision(cell: Cell, recipe: Recipe, folder: Path) -> None:
@@ -173,7 +172,9 @@ def _compute_flow(job: Job) -> None:
 
 
 def _source(weights: Weights | None) -> dict[str, Any] | None:
-    return weights and {
+    if weights is None:
+        return None
+    return {
         "source": weights.source,
         "sha256": weights.sha256,
         "provenance": weights.provenance,

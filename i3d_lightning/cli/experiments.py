@@ -17,6 +17,7 @@ from i3d_lightning.recipe import Changes, merge, plain
 
 
 def pretrain(
+    space: Any,
     dataset: str = "demo-kinetics",
     architecture: str | None = None,
     stream: str | None = None,
@@ -26,10 +27,6 @@ def pretrain(
     seed: int = 0,
     precision: str | None = None,
     recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
-    runs: Path = Path("runs"),
-    cache: Path = Path("cache"),
-    name: str = "",
-    trainer: dict[str, Any] | None = None,
     on: str = "local",
     json: bool = False,
 ) -> None:
@@ -45,28 +42,24 @@ def pretrain(
         seed: Seed of initialisation, order, augmentation and dropout.
         precision: `auto` (by the device), `float32` (without TF32) or `bf16`.
         recipe: Settings that differ from the data set's recipe.
-        runs: Folder of all runs, tables included.
-        cache: Folder of manifests, flow and features, shared by all runs; may be deleted at any time.
-        name: A folder below `runs`, to keep runs with other settings apart.
-        trainer: Arguments of Lightning's Trainer that say where it runs, such as devices and strategy.
+        space: Where things are kept.
         on: Where to run: `local`, or another launcher.
         json: Print one JSON object a line for each result.
     """
     from i3d_lightning.datasets import DATASETS
     from i3d_lightning.networks.registry import IMAGE_NETWORK
-    from i3d_lightning.study.workspace import Workspace
 
     if DATASETS[dataset].teaches is None:
         teachers = ", ".join(d.name for d in DATASETS if d.teaches)
         raise InputError(f"Pretraining is on {teachers}, not on {dataset}: use i3d experiment.")
     architecture = architecture or (IMAGE_NETWORK if DATASETS[dataset].images else "i3d")
     cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], [seed])
-    space = Workspace(runs, cache, name, trainer or {})
     _run(cells, weights, root, _changes(recipe, precision), space, on, json)
 
 
 def experiment(
     protocol: str,
+    space: Any,
     dataset: str = "demo",
     architecture: str = "i3d",
     stream: str | None = None,
@@ -78,10 +71,6 @@ def experiment(
     seeds: int = 1,
     precision: str | None = None,
     recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
-    runs: Path = Path("runs"),
-    cache: Path = Path("cache"),
-    name: str = "",
-    trainer: dict[str, Any] | None = None,
     on: str = "local",
     json: bool = False,
 ) -> None:
@@ -102,34 +91,26 @@ def experiment(
         seeds: How many seeds, counted up from the first.
         precision: `auto` (by the device), `float32` (without TF32) or `bf16`.
         recipe: Settings that differ from the data set's recipe.
-        runs: Folder of all runs, tables included.
-        cache: Folder of manifests, flow and features, shared by all runs; may be deleted at any time.
-        name: A folder below `runs`, to keep runs with other settings apart.
-        trainer: Arguments of Lightning's Trainer that say where it runs, such as devices and strategy.
+        space: Where things are kept.
         on: Where to run: `local`, or another launcher.
         json: Print one JSON object a line for each experiment and each fusion, after the table.
     """
     from i3d_lightning.datasets.demo import TARGETS
-    from i3d_lightning.study.workspace import Workspace
 
     datasets = list(TARGETS) if dataset == "demo" else dataset.split(",")
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
     numbers = range(seed, seed + seeds)
     cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
-    space = Workspace(runs, cache, name, trainer or {})
     _run(cells, weights, root, _changes(recipe, precision), space, on, json)
 
 
 def grid(
     file: Path,
+    space: Any,
     root: dict[str, Path] | None = None,
     seeds: int | None = None,
     precision: str | None = None,
-    runs: Path = Path("runs"),
-    cache: Path = Path("cache"),
-    name: str = "",
-    trainer: dict[str, Any] | None = None,
     on: str = "local",
     dry_run: bool = False,
 ) -> None:
@@ -140,10 +121,7 @@ def grid(
         root: Folder of each real data set: `{ucf101: /path, hmdb51: /path}`.
         seeds: Run every cell with so many seeds, counted up from 0, instead of the file's.
         precision: As in `i3d experiment`, where the file says nothing else.
-        runs: Folder of all runs, tables included.
-        cache: Folder of manifests, flow and features, shared by all runs; may be deleted at any time.
-        name: A folder below `runs`, to keep runs with other settings apart.
-        trainer: Arguments of Lightning's Trainer that say where it runs, such as devices and strategy.
+        space: Where things are kept.
         on: Where to run: `local`, or another launcher.
         dry_run: List the cells in their order instead of running them.
     """
@@ -151,7 +129,6 @@ def grid(
     from i3d_lightning.results.runs import load_run
     from i3d_lightning.study import grid as grids
     from i3d_lightning.study.planner import plan
-    from i3d_lightning.study.workspace import Workspace
 
     _quieten_lightning()
     wanted = grids.read_grid(file)
@@ -161,7 +138,6 @@ def grid(
         wanted = grids.with_seeds(wanted, range(seeds))
     if precision is not None:
         wanted = grids.with_settings(wanted, {"training": {"precision": precision}})
-    space = Workspace(runs, cache, name, trainer or {})
     launcher = LAUNCHERS[on]
     planned = plan(wanted.cells, space, roots=root or {}, settings=wanted.settings, dry=dry_run)
     if dry_run:
@@ -239,7 +215,7 @@ def _failures(planned: Any, failed: Mapping[Experiment, str]) -> str:
     if len(planned.cells) == 1:
         return next(iter(failed.values()))
     first, *others = failed.items()
-    more = f", and so did {len(others)} others" if others else ""
+    more = f", and {len(others)} more" if others else ""
     return f"{first[0].name} failed{more}: {first[1]}"
 
 

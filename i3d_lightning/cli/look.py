@@ -16,11 +16,10 @@ from i3d_lightning.recipe import plain
 
 
 def table(
+    place: Path,
     which: str = "all",
     format: str = "terminal",
     demo: bool | None = None,
-    runs: Path = Path("runs"),
-    name: str = "",
     json: bool = False,
 ) -> None:
     """Print the table of all runs, one of the paper's Tables 1 to 5, or what the paper's findings come to.
@@ -29,8 +28,7 @@ def table(
         which: `all`, `1` to `5`, or `findings`.
         format: `terminal`, `markdown` or `latex`.
         demo: Show the rendered data sets; by default, where nothing else was run.
-        runs: Folder of all runs.
-        name: A folder below `runs`.
+        place: Folder of the runs.
         json: Print one JSON object a line for each row of the table of all runs instead.
     """
     from i3d_lightning.results import overview, tables
@@ -40,9 +38,9 @@ def table(
 
     check_known("table", which, ("all", "findings", *map(str, tables.TABLES)))
     check_format(format)
-    found = scores(collect(runs / name))
+    found = scores(collect(place))
     if not found and which in ("all", "findings"):
-        raise InputError(f"There are no complete runs in {runs / name}: run i3d experiment first.")
+        raise InputError(f"There are no complete runs in {place}: run i3d experiment first.")
     if json:
         print_json(score.as_json() for score in found)
     elif which == "all":
@@ -61,27 +59,25 @@ def table(
 
 
 def chart(
+    place: Path,
     output: Path | None = None,
     architecture: str = "i3d",
-    runs: Path = Path("runs"),
-    name: str = "",
 ) -> None:
     """Draw ImageNet against Kinetics pretraining as bars with intervals (PNG).
 
     Args:
         output: The picture to write, `pretraining.png` among the runs if not said.
         architecture: Whose bars.
-        runs: Folder of all runs.
-        name: A folder below `runs`.
+        place: Folder of the runs.
     """
     from i3d_lightning.results import charts
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
 
-    found = scores(collect(runs / name))
+    found = scores(collect(place))
     if not found:
-        raise InputError(f"There are no complete runs in {runs / name}: run make compare first.")
-    output = output or runs / name / "pretraining.png"
+        raise InputError(f"There are no complete runs in {place}: run make compare first.")
+    output = output or place / "pretraining.png"
     charts.save(charts.pretraining_chart(found, architecture), output)
     print(f"Drawn to {output}.")
 
@@ -89,9 +85,8 @@ def chart(
 def compare(
     one: str,
     other: str,
+    place: Path,
     confusion: Path | None = None,
-    runs: Path = Path("runs"),
-    name: str = "",
     json: bool = False,
 ) -> None:
     """Say whether two runs differ on the same videos, and in which classes.
@@ -100,15 +95,14 @@ def compare(
         one: A run by its name, such as `demo-ucf101-1/i3d-rgb+flow/none/origin/seed0`.
         other: The run to compare it with.
         confusion: Draw the confusion matrix of `other` to this picture (PNG).
-        runs: Folder of all runs.
-        name: A folder below `runs`.
+        place: Folder of the runs.
         json: Print one JSON object instead.
     """
     from i3d_lightning.results import charts, statistics
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
 
-    complete = collect(runs / name)
+    complete = collect(place)
     known = {score.name: score for score in scores(complete)}
     for wanted in (one, other):
         check_known("run", wanted, known)

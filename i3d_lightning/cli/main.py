@@ -16,7 +16,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from i3d_lightning.cli import data, experiments, look, models
-from i3d_lightning.cli.parser import make_parser
+from i3d_lightning.cli.parser import make_parser, take_space
 from i3d_lightning.errors import InputError
 from i3d_lightning.registry import import_plugins
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = {key: value for key, value in vars(config).items() if key != "config"}
     try:
         import_plugins(imports)
-        verb(**arguments)
+        verb(**take_space(arguments))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

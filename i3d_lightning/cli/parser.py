@@ -55,6 +55,39 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
 """Arguments that are given without a flag."""
 
 
+PLACE: Mapping[str, dict[str, Any]] = {
+    "--runs": {"type": Path, "default": Path("runs"), "help": "Folder of all runs, tables included."},
+    "--name": {"type": str, "default": "", "help": "A folder below runs, to keep runs apart."},
+}
+"""Flags of every verb that takes a `place`: where runs are."""
+
+SPACE: Mapping[str, dict[str, Any]] = PLACE | {
+    "--cache": {
+        "type": Path,
+        "default": Path("cache"),
+        "help": "Folder of manifests, flow and features, shared by all runs; may be deleted at any time.",
+    },
+    "--trainer": {
+        "type": dict[str, Any],
+        "default": {},
+        "help": "Arguments of Lightning's Trainer that say where it runs, such as devices and strategy.",
+    },
+}
+"""Flags of every verb that takes a `space`: where runs are kept and made."""
+
+
+def take_space(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Put what these flags say into a verb's `place`, the folder of runs, or its `space`, a Workspace."""
+    if "trainer" in arguments:
+        from i3d_lightning.study.workspace import Workspace
+
+        said = {flag: arguments.pop(flag) for flag in ("runs", "cache", "name", "trainer")}
+        return arguments | {"space": Workspace(**said)}
+    if "runs" in arguments:
+        return arguments | {"place": arguments.pop("runs") / arguments.pop("name")}
+    return arguments
+
+
 def make_parser(verbs: Mapping[str, Any]) -> ArgumentParser:
     """Make the parser of all verbs."""
     parser = ArgumentParser(prog="i3d", description="Transfer-learning experiments on video.")
@@ -84,7 +117,9 @@ def _verb_parser(verb: Callable[..., Any], summary: str) -> ArgumentParser:
     parser = ArgumentParser(description=summary)
     parser.add_argument("--config", action="config", help="A YAML file with any of these settings.")
     hints = get_type_hints(verb)
-    parser.add_function_arguments(verb, skip={"json", *POSITIONAL}, as_group=False)
+    parser.add_function_arguments(verb, skip={"json", "space", "place", *POSITIONAL}, as_group=False)
+    for flag, settings in (SPACE if "space" in hints else PLACE if "place" in hints else {}).items():
+        parser.add_argument(flag, **settings)
     for name, settings in POSITIONAL.items():
         if name in hints:
             parser.add_argument(name, **settings)

@@ -22,7 +22,7 @@ def refused(capsys, *argv: str) -> str:
     return said
 
 
-def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, capsys):
+def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, capsys, monkeypatch):
     main(
         [
             "experiment", "--protocol=origin", "--dataset=ucf101", f"--root={tiny_ucf}",
@@ -42,8 +42,16 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
     assert "0 train, 4 test" in table
     assert (tmp_path / "runs" / "table.csv").read_text().count("\n") == 4
 
+    # Looking at tables writes nothing, to wandb neither.
+    (tmp_path / "runs" / "table.md").unlink()
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    before = sorted(tmp_path.rglob("*"))
     main(["table", f"--runs={tmp_path / 'runs'}", "--json"])
     assert len(capsys.readouterr().out.splitlines()) == 3
+    for which in ("all", "2", "findings"):
+        main(["table", which, f"--runs={tmp_path / 'runs'}"])
+    assert "RGB+Flow" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CLASSES
 from jsonargparse import ArgumentParser
 from tiny import recipe_flags
 from torchvision.models.video import r2plus1d_18
+from videos import CLASSES
 
 from i3d_lightning.cli.main import VERBS, build_parser, main
 from i3d_lightning.networks import ARCHITECTURES

@@ -296,7 +296,7 @@ STEM = {"params": {"Conv3d_1a_7x7": {"Conv_0": {"kernel": "seven"}}}, "batch_sta
         ),
         (ours({**SAID, "clips": {"std": [0, 1, 1]}}), "std is .* but each must be above 0"),
         (ours({**SAID, "clips": {"colour": 1}}), "Unknown setting 'clips.colour'"),
-        (ours({**SAID, "flow": {"scales": "5"}}), "flow.scales is '5', but must be a whole number"),
+        (ours({**SAID, "flow": {"scales": "five"}}), "flow.scales is 'five', but must be a whole number"),
         (
             ours({**SAID, "provenance": "x" * 2**23}),
             "describes its weights in .* bytes, but 4194304 are read",

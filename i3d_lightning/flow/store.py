@@ -28,7 +28,7 @@ from i3d_lightning.video.transforms import quantise_flow
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised whenever other fields come out of the same settings: 1 was OpenCV's."""
 
 SETTINGS = "settings.json"

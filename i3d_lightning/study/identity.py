@@ -11,6 +11,7 @@ from typing import Any
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.flow.store import VERSION as FLOW_VERSION
 from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Recipe, Training, digest, plain, without_effect
@@ -42,7 +43,7 @@ def features_identity(
         "precision": recipe.training.precision,
     }
     if experiment.stream != "rgb":
-        identity["flow"] = plain(recipe.flow)
+        identity["flow"] = {"version": FLOW_VERSION, **plain(recipe.flow)}
     if from_images:
         identity["new layers"] = {"first_layer": recipe.training.first_layer, "seed": experiment.seed}
     return identity

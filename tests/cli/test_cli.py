@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
-from tiny import recipe_flags
+from tiny import recipe_flags, save_untrained
 
 from i3d_lightning.cli.main import main
+from i3d_lightning.study import planner
+from i3d_lightning.study import run as study_run
+from i3d_lightning.weights import native
 
 
 def refused(capsys, *argv: str) -> str:
@@ -218,3 +225,43 @@ def test_help_waits_for_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_data_set_of_images_has_a_preview_too(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    for part, name in itertools.product(("train", "val"), ("cat", "dog")):
+        folder = tmp_path / "imagenet" / part / name
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / "one.png"), random.integers(0, 256, (300, 260, 3), dtype=np.uint8))
+    output = tmp_path / "preview.png"
+    main(
+        ["data", "preview", "--dataset=imagenet", f"--root={tmp_path / 'imagenet'}", f"--output={output}",
+         f"--cache={tmp_path / 'cache'}"]
+    )  # fmt: skip
+    assert capsys.readouterr().out.strip() == str(output)
+    assert min(cv2.imread(str(output)).shape[:2]) > 100
+
+
+def test_settings_data_and_weights_are_read_once_for_each_cell(tiny_ucf, tmp_path, monkeypatch):
+    """Planning and running share what they read."""
+    calls: Counter[str] = Counter()
+
+    def counted(module, name: str) -> None:
+        real = getattr(module, name)
+
+        def call(*given, **more):
+            calls[name] += 1
+            return real(*given, **more)
+
+        monkeypatch.setattr(module, name, call)
+
+    weights = save_untrained(tmp_path / "kinetics.safetensors")
+    counted(planner, "recipe_for")
+    counted(study_run, "load_manifest")
+    counted(native, "read")
+    main([
+        "experiment", "--protocol=fixed", "--dataset=ucf101", "--stream=rgb", f"--root={tiny_ucf}",
+        f"--weights={weights}", "--seeds=2", f"--cache={tmp_path / 'cache'}", f"--runs={tmp_path / 'runs'}",
+        *recipe_flags(),
+    ])  # fmt: skip
+    assert calls == {"recipe_for": 2, "load_manifest": 2, "read": 1}

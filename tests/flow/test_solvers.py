@@ -156,3 +156,25 @@ def test_an_unknown_solver_is_refused():
     with pytest.raises(InputError, match="did you mean 'reference'"):
         compute_flow(frames, Flow(), "refrence")
     assert choose("auto", torch.device("cpu")) is cpu.solve
+
+
+@pytest.mark.slow
+def test_code_just_compiled_gives_what_code_from_the_cache_gives(tmp_path):
+    """Fields are equal to the last bit, so that it does not matter which run was the first."""
+    code = """
+import hashlib, torch
+from i3d_lightning.flow import compute_flow
+random = torch.Generator().manual_seed(0)
+coarse = torch.rand(1, 1, 12, 16, generator=random) * 200
+image = torch.nn.functional.interpolate(coarse, size=(96, 128), mode="bicubic").clamp(0, 255)[0, 0]
+frames = torch.stack([image.roll((t, 2 * t), (0, 1)) for t in range(5)])[None].to(torch.uint8)
+print(hashlib.sha256(compute_flow(frames, solver="cpu").numpy().tobytes()).hexdigest())
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(3)
+    }
+    assert len(found) == 1

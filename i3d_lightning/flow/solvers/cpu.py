@@ -19,7 +19,10 @@ from i3d_lightning.flow.solvers.median import network
 from i3d_lightning.flow.solvers.reference import SMALLEST_GRADIENT
 from i3d_lightning.recipe import Flow
 
-_compiled = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+# Everything of fast arithmetic but reassociation, whose order of sums differs between code that was just
+# compiled and the same code read from Numba's cache.
+_FAST = {"nnan", "ninf", "nsz", "arcp", "contract", "afn"}
+_compiled = numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
 _SMALLEST = np.float32(SMALLEST_GRADIENT)

@@ -108,13 +108,13 @@ def import_plugins(modules: Iterable[str] = ()) -> None:
             ) from error
     for module in modules:
         path = Path(module)
+        is_file = path.suffix == ".py"
         try:
-            if path.suffix == ".py":
+            if is_file:
                 sys.path.insert(0, str(path.resolve().parent))
-                importlib.import_module(path.stem)
-                _imported.append(str(path.resolve()))
-            else:
-                importlib.import_module(module)
-                _imported.append(module)
+            found = importlib.import_module(path.stem if is_file else module)
         except Exception as error:
             raise InputError(f"--import {module}: it cannot be imported ({error}).") from error
+        if is_file and Path(found.__file__ or "").resolve() != path.resolve():
+            raise InputError(f"--import {module}: there is another module '{path.stem}': rename the file.")
+        _imported.append(str(path.resolve()) if is_file else module)

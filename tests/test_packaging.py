@@ -27,7 +27,7 @@ FLOORS = {
     # CVE-2021-41495 and before
     "numpy": "1.22.2",
     # bundled libwebp: GHSA-qr4w-53vh-m672 (fixed in 4.8.1.78); bundled FFmpeg: CVE-2026-8461 (4.14.0.94)
-    "opencv-contrib-python-headless": "4.14.0.94",
+    "opencv-python-headless": "4.14.0.94",
     # GHSA-rgxp-2hwp-jwgg = CVE-2026-25087, GHSA-5wvp-7f3h-6wmm = CVE-2023-47248
     "pyarrow": "23.0.1",
     # GHSA-6w46-j5rx-g56g = CVE-2025-71176

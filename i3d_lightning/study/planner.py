@@ -91,6 +91,8 @@ def plan(
     Raises:
         InputError: An experiment does not exist, a setting is wrong, or there is nothing to start from.
     """
+    for name in roots or {}:
+        check_known("data set", name, DATASETS.names())
     planner = _Planner(space, roots or {}, weights or {}, settings, dry)
     chosen = tuple(dict.fromkeys(wanted))
     for experiment in chosen:
@@ -314,7 +316,12 @@ def _check_weights(experiment: Experiment, weights: Weights) -> None:
 
 
 def save_cell(cell: Cell, space: Workspace, imports: Iterable[str], path: Path) -> None:
-    """Write a cell so that another process can run it, see `load_cell`."""
+    """Write a cell so that another process can run it, from whichever folder, see `load_cell`."""
+    weights = cell.weights and (
+        str(Path(cell.weights).absolute()) if Path(cell.weights).exists() else cell.weights
+    )
+    cell = replace(cell, root=cell.root.absolute(), weights=weights)
+    space = replace(space, runs=space.runs.absolute(), cache=space.cache.absolute())
     content = {"cell": plain(cell), "space": plain(space), "import": list(imports)}
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode()))
 

@@ -117,10 +117,17 @@ def test_a_cell_survives_the_way_to_another_process(tmp_path):
     for cell in plan([experiment], space, settings=lambda _: TINY).cells.values():
         save_cell(cell, space, ["plugin"], tmp_path / "cell.json")
         content = json.loads((tmp_path / "cell.json").read_text())
-        assert load_cell(content) == (cell, space)
+        assert load_cell(content) == (dataclasses.replace(cell, root=cell.root.absolute()), space)
         assert content["import"] == ["plugin"]
     content["cell"]["recipe"]["training"]["steps"] = "five"
     with pytest.raises(InputError, match=r"training\.steps is 'five'"):
         load_cell(content)
     with pytest.raises(InputError, match="not a planned cell"):
         load_cell({"cells": []})
+
+
+def test_a_misspelt_root_is_refused(tmp_path):
+    """It would leave pretraining to published weights."""
+    real = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+    with pytest.raises(InputError, match="Unknown data set 'kinetic': did you mean 'kinetics'"):
+        plan([real], SPACE, roots={"ucf101": tmp_path, "kinetic": tmp_path})

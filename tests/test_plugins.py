@@ -124,9 +124,10 @@ def test_they_are_found_through_an_entry_point(i3d, videos, tmp_path):
 def test_what_cannot_be_imported_is_one_sentence(i3d, tmp_path):
     said = i3d("table", "--import=no_such_module", imports=False, check=False)
     assert said.strip().startswith("error: --import no_such_module: it cannot be imported (No module named")
-    (tmp_path / "json.py").write_text("")
-    said = i3d("table", "--import=json.py", imports=False, check=False)
-    assert said.startswith("error: --import json.py: there is another module 'json'")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "json.py").write_text("")
+    said = i3d("table", "--import=mine/json.py", imports=False, check=False)
+    assert said.startswith("error: --import mine/json.py: there is another module 'json'")
     said = i3d("experiment", "--protocol=fixed", "--architecture=r2plus1d_18", imports=False, check=False)
     assert "Unknown architecture 'r2plus1d_18'" in said
 

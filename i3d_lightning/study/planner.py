@@ -317,9 +317,9 @@ def _check_weights(experiment: Experiment, weights: Weights) -> None:
 
 def save_cell(cell: Cell, space: Workspace, imports: Iterable[str], path: Path) -> None:
     """Write a cell so that another process can run it, from whichever folder, see `load_cell`."""
-    weights = cell.weights and (
-        str(Path(cell.weights).absolute()) if Path(cell.weights).exists() else cell.weights
-    )
+    weights = cell.weights
+    if weights is not None and Path(weights).exists():  # a path, not a name
+        weights = str(Path(weights).absolute())
     cell = replace(cell, root=cell.root.absolute(), weights=weights)
     space = replace(space, runs=space.runs.absolute(), cache=space.cache.absolute())
     content = {"cell": plain(cell), "space": plain(space), "import": list(imports)}

@@ -61,7 +61,8 @@ PLACE: Mapping[str, dict[str, Any]] = {
 }
 """Flags of every verb that takes a `place`: where runs are."""
 
-SPACE: Mapping[str, dict[str, Any]] = PLACE | {
+SPACE: Mapping[str, dict[str, Any]] = {
+    **PLACE,
     "--cache": {
         "type": Path,
         "default": Path("cache"),

@@ -222,6 +222,9 @@ class Training(Settings):
             )
         if self.schedule == "stages" and not self.stages:
             raise InputError("training.schedule is 'stages', but training.stages is empty: list them.")
+        starts = [start for start, _ in self.stages]
+        if starts != sorted({s for s in starts if s >= 0}) or any(factor <= 0 for _, factor in self.stages):
+            raise InputError("training.stages must be pairs of a rising step and a factor above 0.")
         if self.activation_checkpointing and self.compile:
             raise InputError(
                 "training.activation_checkpointing and training.compile exclude each other, as compiling "
@@ -264,6 +267,10 @@ def merge(*changes: Changes) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for change in changes:
         for key, value in change.items():
+            before = merged.get(key)
+            if None not in (before, value) and isinstance(before, Mapping) != isinstance(value, Mapping):
+                wrong = value if isinstance(before, Mapping) else before
+                raise InputError(f"{key} is {wrong!r}, but must be a mapping of its settings.")
             if isinstance(value, Mapping) and isinstance(merged.get(key, {}), Mapping):
                 merged[key] = merge(merged.get(key, {}), value)
             elif value is not None or key not in merged:

@@ -19,6 +19,8 @@ def test_later_changes_go_over_earlier_ones_and_are_checked_together():
     small = {"clips": {"short_side": 32, "crop": 32}}
     assert compose(Recipe(), small, {"clips": {"short_side": 40}}).clips == Clips(short_side=40, crop=32)
     assert merge(small, {"clips": {"crop": None}}) == small
+    with pytest.raises(InputError, match="clips is 5, but must be a mapping"):
+        merge({"clips": 5}, small)
 
 
 def test_digest_depends_on_every_setting_and_not_on_order():
@@ -44,6 +46,8 @@ WRONG = [
     ({"training": {"compile": 1}}, "training.compile is 1, but must be true or false."),
     ({"training": {"stages": [[1, "x"]]}}, "training.stages is [[1, 'x']], but must be a list"),
     ({"training": {"schedule": "stages"}}, "training.stages is empty"),
+    ({"training": {"stages": [[-5, 0.1]]}}, "a rising step and a factor above 0"),
+    ({"training": {"stages": [[5, 0.1], [3, -1.0]]}}, "a rising step and a factor above 0"),
     ({"training": {"steps": 7, "validate_every": 2}}, "must be a multiple of training.validate_every"),
     ({"training": {"compile": True, "activation_checkpointing": True}}, "exclude each other"),
     ({"clips": {"fps": 1e9}}, "clips.fps is 1000000000.0, but must be a number above 0 and at most 1000."),

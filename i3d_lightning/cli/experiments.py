@@ -165,6 +165,7 @@ def cell(file: Path, json: bool = False) -> None:
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import load_cell
     from i3d_lightning.study.run import run
+    from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
     try:
@@ -173,7 +174,7 @@ def cell(file: Path, json: bool = False) -> None:
         raise InputError(f"{file} cannot be read as a planned cell ({error}): check the path.") from error
     import_plugins(content.get("import", ()) if isinstance(content, dict) else ())
     done = run(*load_cell(content))
-    if json:
+    if json and is_rank_zero():
         print_json(score.as_json() for score in scores([done]))
 
 
@@ -189,6 +190,7 @@ def _run(
     from i3d_lightning.launch import LAUNCHERS
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import plan
+    from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
     wanted = frozenset(cells)
@@ -204,7 +206,7 @@ def _run(
     overview = launcher(planned, space)
     if not all(cell in overview.failed for cell in planned.wanted):
         _show_table(space)
-    if json:
+    if json and is_rank_zero():
         print_json(s.as_json() for s in scores(r for r in overview.done if r.experiment in wanted))
     if overview.failed:
         raise InputError(_failures(planned, overview.failed))

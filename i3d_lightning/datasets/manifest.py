@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -40,7 +41,7 @@ from i3d_lightning.video.file import VideoFile
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a manifest would hold something else of the same files."""
 
 _TICK = 2_000_000_000
@@ -193,6 +194,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
         "missing_train": data.missing_train,
         "missing_test": data.missing_test,
         "digest": digest(data.classes, data.tested_on, identity),
+        "lost": [_below(v.path, root) for _, v in videos if not facts[v.path].sha256],  # could not be opened
         "since": since,
         "watched": watched,
     }
@@ -214,6 +216,8 @@ def _stored(file: Path, root: Path) -> tuple[Manifest | None, str]:
         return None, "its manifest is of another version"
     if changed := _changed(about["watched"], about["since"], root):
         return None, f"{changed} has changed since"
+    if back := next((path for path in about["lost"] if (root / path).exists()), None):
+        return None, f"{back} can be read now"
     return Manifest(root, table, about), ""
 
 
@@ -237,18 +241,19 @@ def _watch(dataset: Dataset, root: Path, folder: Path) -> dict[str, State]:
             continue
         met.add(_inode(place))
         state = _state(place)
-        has_images = has_others = False
+        has_images = has_others = has_folders = False
         for entry in _entries(place):
             ending = Path(entry.name).suffix.lower()
             if entry.is_dir():
                 waiting.append(Path(entry.path))
+                has_folders = True
             elif ending in imagenet.SUFFIXES:
                 has_images = True
             elif entry.is_file():
                 has_others = True
                 if ending not in videos_in_folders.SUFFIXES:
                     watched[_below(Path(entry.path), root)] = _state(Path(entry.path))
-        if dataset.images or has_others or not has_images:  # else flow of one video, as images
+        if dataset.images or has_others or has_folders or not has_images:  # else flow of a video, as images
             watched[_below(place, root)] = state
     return watched
 
@@ -258,8 +263,11 @@ def _changed(watched: Mapping[str, State], since: int, root: Path) -> Path | Non
     for name, (modified, content) in watched.items():
         path = root / name
         try:
-            now = path.stat().st_mtime_ns
+            status = path.stat()
         except OSError:
+            return path
+        now = status.st_mtime_ns
+        if not S_ISDIR(status.st_mode) and str(status.st_size) != content:
             return path
         # Changed shortly before the scan, it may have changed again at the same time.
         if now != modified or (now > since - _TICK and _state(path)[1] != content):

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from i3d_lightning.errors import InputError
+from i3d_lightning.recipe import digest
 from i3d_lightning.video.file import VideoFile
 
 
@@ -75,6 +76,18 @@ class FlowImages:
                 "or u/<video> and v/<video>."
             )
         return found
+
+
+def state_of(root: Path) -> str:
+    """Digest the names, sizes and times of all files below a folder of images.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not root.is_dir():
+        raise InputError(f"flow.source is {root}, but must be stored, computed, or a folder of flow images.")
+    files = ((path, path.stat()) for path in root.rglob("*") if path.is_file())
+    return digest(sorted((p.relative_to(root).as_posix(), s.st_size, s.st_mtime_ns) for p, s in files))
 
 
 @lru_cache(maxsize=65536)

@@ -7,6 +7,7 @@ A launcher is one file: a function that runs one cell, and its registration:
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,6 +69,8 @@ def one_by_one(plan: Plan, space: Workspace, run_cell: RunCell) -> Overview:
                 raise InputError("it ended without a result")
             overview.done.append(done)
         except Exception as error:  # whatever one cell may raise, the others go on
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # no other will do better
             if not isinstance(error, InputError):
                 log.exception("%s failed", cell.experiment.name)
             overview.failed[cell.experiment] = str(error).splitlines()[0] if str(error) else repr(error)

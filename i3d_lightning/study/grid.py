@@ -90,7 +90,7 @@ def _check_recipes(path: Path, recipe: Any, recipes: Any) -> None:
     for name, changes in recipes.items():
         first, _, second = str(name).partition("/")
         whom = f"architecture or data set in 'recipes' of {path}"
-        check_known(whom, first, [*ARCHITECTURES.names(), *DATASETS.names()])
+        check_known(whom, first, [*ARCHITECTURES.names(), *([] if second else DATASETS.names())])
         if second:
             check_known(whom, second, DATASETS.names())
         if not isinstance(changes, dict):
@@ -120,6 +120,9 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
         if word not in entry:
             raise InputError(f"{path}: a cell does not say its {word}.")
     lists = {word: value if isinstance(value, list) else [value] for word, value in entry.items()}
+    for word, value in ((word, value) for word, values in lists.items() for value in values):
+        if not isinstance(value, (str, int)):
+            raise InputError(f"{path}: {word} is {value!r}, but must be a word, a number or a list of them.")
     for stream in lists.get("stream", ()):
         check_known("stream", stream, STREAMS)
     for architecture, protocol, dataset in itertools.product(
@@ -143,7 +146,7 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
 
 def with_settings(grid: Grid, changes: Changes) -> Grid:
     """Make the same grid with further settings, but for cells whose own recipe says otherwise."""
-    return replace(grid, recipe=merge(grid.recipe, changes))
+    return replace(grid, recipe=merge(changes, grid.recipe))
 
 
 def with_seeds(grid: Grid, seeds: Sequence[int]) -> Grid:

@@ -7,10 +7,12 @@ Code is part of it by the result versions of the network and the protocol.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.flow.image_folders import state_of
 from i3d_lightning.flow.store import VERSION as FLOW_VERSION
 from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
@@ -43,7 +45,13 @@ def features_identity(
         "precision": recipe.training.precision,
     }
     if experiment.stream != "rgb":
-        identity["flow"] = {"version": FLOW_VERSION, **plain(recipe.flow)}
+        source = recipe.flow.source
+        if source not in (
+            "stored",
+            "computed",
+        ):  # images: their state counts, not the place
+            source = state_of(Path(source))
+        identity["flow"] = {"version": FLOW_VERSION, **plain(recipe.flow), "source": source}
     if from_images:
         identity["new layers"] = {"first_layer": recipe.training.first_layer, "seed": experiment.seed}
     return identity

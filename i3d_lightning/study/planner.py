@@ -23,6 +23,7 @@ from i3d_lightning.results.runs import load_run
 from i3d_lightning.study.recipes import Preprocessing, recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.weights import Entry, Weights, list_weights, load_weights
+from i3d_lightning.weights.fetch import fetch
 
 WEIGHTS = "weights.safetensors"
 """What a run calls the weights that it leaves."""
@@ -148,6 +149,10 @@ class _Planner:
             _check_weights(experiment, found)
             return said, None, _preprocessing(found)
         before = pretraining_of(experiment)
+        if before is not None and before.pretraining not in pretrainings(
+            before.architecture, before.protocol, before.dataset
+        ):
+            before = None  # it starts from something that no data set here teaches
         if before is not None and self._at_hand(before.dataset):
             parent = self.add(before, given=False)
             images = ARCHITECTURES[before.architecture].images
@@ -164,6 +169,8 @@ class _Planner:
                 f"'{experiment.pretraining}' are known: give a file with --weights, or train them with "
                 "i3d pretrain."
             )
+        if entry.sha256 is None and not self.dry:
+            fetch(entry)  # which says why it is not fetched by name
         images = ARCHITECTURES[entry.architecture].images
         return entry.name, None, (None, None) if images else (entry.clips, entry.flow)
 

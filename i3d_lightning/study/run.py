@@ -262,8 +262,7 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
 
 def _pretraining_after(experiment: Experiment) -> str:
     """What weights have seen once this experiment is done, in the words that a later one asks for."""
-    taught = DATASETS[experiment.dataset].teaches
-    return experiment.pretraining if taught is None else after(experiment.pretraining, taught)
+    return after(experiment.pretraining, DATASETS[experiment.dataset].teaches or experiment.dataset)
 
 
 def _summarise(done: Run) -> None:

@@ -72,6 +72,7 @@ def frozen_features(
     for video in videos:
         try:
             contents[video.path] = video.file.content
+            video.file.check()  # also where its features are stored, and it is not opened
         except UnreadableVideoError as error:
             unreadable[video.id] = str(error)
     lacking = {

@@ -301,3 +301,47 @@ def test_loose_videos_are_hashed_once(root, tmp_path, reads):
     os.utime(videos[0])
     identify(videos, tmp_path / "cache" / "manifests")
     assert reads[len(videos) :] == [videos[0].name]
+
+
+def test_a_class_beside_a_picture_is_noticed(root, tmp_path):
+    """A contact sheet among the class folders does not make them a folder of images."""
+    for part, name in (("train", "a"), ("train", "b"), ("test", "a"), ("test", "b")):
+        folder = tmp_path / "mine" / part / name
+        folder.mkdir(parents=True)
+        shutil.copy(next(root.rglob("*.avi")), folder / "one.avi")
+    (tmp_path / "mine" / "train" / "overview.png").write_bytes(b"png")
+    age(tmp_path / "mine")
+    first = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
+    for part in ("train", "test"):
+        shutil.copytree(tmp_path / "mine" / part / "a", tmp_path / "mine" / part / "c")
+    second = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
+    assert (first.data.classes, second.data.classes) == (("a", "b"), ("a", "b", "c"))
+
+
+def test_a_list_that_keeps_its_time_is_noticed_by_its_size(load, root):
+    """As archives and rsync leave it."""
+    test_list = root / "ucfTrainTestlist" / "testlist01.txt"
+    age(root)
+    before = load(root)
+    status = test_list.stat()
+    test_list.write_text("".join(test_list.read_text().splitlines(keepends=True)[2:]))
+    os.utime(test_list, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert load(root).digest != before.digest
+
+
+def test_videos_that_could_not_be_opened_are_looked_for_again(root, tmp_path):
+    """Links into a place that was not mounted."""
+    elsewhere = tmp_path / "elsewhere"
+    for part, name in (("train", "a"), ("train", "b"), ("test", "a"), ("test", "b")):
+        folder = tmp_path / "mine" / part / name
+        folder.mkdir(parents=True)
+        shutil.copy(next(root.rglob("*.avi")), folder / "one.avi")
+    age(tmp_path / "mine")
+    (tmp_path / "mine" / "test" / "a" / "two.avi").symlink_to(elsewhere / "two.avi")
+    first = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
+    assert load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests").digest == first.digest
+    elsewhere.mkdir()
+    shutil.copy(next(root.rglob("*.avi")), elsewhere / "two.avi")
+    second = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
+    assert second.digest != first.digest
+    assert all(video.sha256 for video in second.data.test)

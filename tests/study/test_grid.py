@@ -72,6 +72,11 @@ CELL = {"architecture": "i3d", "protocol": "fixed", "dataset": "ucf101"}
         ({"cells": [{"architecture": "i3d", "protocol": "fixed"}]}, "does not say its dataset"),
         ({"cells": [CELL], "datset": "ucf101"}, "did you mean 'dataset'"),
         ({"cells": [CELL], "recipes": {"i3d/ufc101": {}}}, "did you mean 'ucf101'"),
+        (
+            {"cells": [CELL], "recipes": {"hmdb51/ucf101": {}}},
+            "Unknown architecture or data set in 'recipes'",
+        ),
+        ({"cells": [{**CELL, "architecture": {"i3d": 1}}]}, "must be a word"),
         ({"cells": [CELL], "recipes": {"c3": {}}}, "did you mean 'c3d'"),
         ({"cells": [CELL], "recipe": {"trainig": {"steps": 5}}}, "did you mean 'training'"),
         ({"cells": [CELL], "recipes": {"c3d": {"training": {"step": 5}}}}, "did you mean 'training.steps'"),
@@ -102,3 +107,5 @@ def test_further_settings_hold_for_every_cell_but_those_that_say_their_own():
     exact = with_settings(wanted, {"training": {"precision": "float32"}})
     assert exact.settings(cells[0])["training"] == {"steps": 5, "precision": "float32"}
     assert exact.settings(cells[1])["training"] == {"steps": 5, "precision": "bf16"}
+    said = Grid(tuple(cells), {"training": {"precision": "bf16"}})
+    assert with_settings(said, {"training": {"precision": "float32"}}).recipe == said.recipe

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -302,3 +304,42 @@ def test_a_run_killed_in_mid_training_resumes_and_equals_an_undisturbed_one(tiny
         load_weights(str(r / folder.relative_to(killed) / WEIGHTS)).state for r in (whole, killed)
     )
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_video_written_to_stops_a_run_on_stored_features(tiny_ucf, tmp_path, pretrained):
+    root = tmp_path / "ucf101"
+    shutil.copytree(tiny_ucf, root)
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    run_one(FIXED, space, root=root, weights=pretrained)
+    video = root / "UCF-101/Red/v_Red_g01_c01.avi"
+    with video.open("r+b") as file:  # where it lies, so that its folder does not change
+        file.seek(200)
+        file.write(b"other")
+    with pytest.raises(InputError, match=r"v_Red_g01_c01\.avi has changed"):
+        run_one(replace(FIXED, seed=1), space, root=root, weights=pretrained)
+
+
+def test_weights_trained_on_a_target_say_so(fixed_run, tiny_ucf, space):
+    """Fine-tuned on split 1, they have seen test videos of the other splits."""
+    weights = fixed_run.folder / WEIGHTS
+    assert load_weights(str(weights)).pretraining == "kinetics+ucf101"
+    with pytest.raises(InputError, match=r"pretraining 'kinetics\+ucf101', but"):
+        run_one(replace(FIXED, split=2), space, root=tiny_ucf, weights=weights)
+
+
+def test_other_flow_images_make_another_run(tiny_ucf, tmp_path):
+    images = tmp_path / "flow"
+    for video in tiny_ucf.rglob("*.avi"):
+        (images / video.stem).mkdir(parents=True)
+        for number, axis in itertools.product(range(1, 12), "xy"):
+            field = np.random.default_rng(number).integers(100, 156, (32, 40), dtype=np.uint8)
+            cv2.imwrite(str(images / video.stem / f"flow_{axis}_{number:05d}.jpg"), field)
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    weights = save_untrained(tmp_path / "flow.safetensors", stream="flow")
+    changes = merge(TINY, {"flow": {"source": str(images)}})
+    experiment = replace(FIXED, stream="flow")
+    run_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
+    one = next(images.rglob("flow_x_00003.jpg"))
+    cv2.imwrite(str(one), np.full((32, 40), 200, np.uint8))
+    with pytest.raises(InputError, match=r"flow\.source was"):
+        run_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)

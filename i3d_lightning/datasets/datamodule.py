@@ -30,6 +30,7 @@ from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError
 from i3d_lightning.flow import FlowFromFrames, FlowImages, FlowStore, compute_all
+from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.recipe import Recipe
 from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.images import ImageFrames
@@ -215,11 +216,7 @@ def _flow_source(recipe: Recipe, flow_root: Path | None) -> Frames:
     if source == "computed":
         return FlowFromFrames(clips.fps, clips.short_side)
     if source != "stored":
-        if not Path(source).is_dir():
-            raise InputError(
-                f"flow.source is {source}, but must be stored, computed, or a folder of flow images."
-            )
-        return FlowImages(Path(source), clips.short_side)
+        return FlowImages(folder_of_images(source), clips.short_side)
     if flow_root is None:
         raise ValueError("stored flow needs flow_root")
     return FlowStore(flow_root, recipe.flow, clips.fps, clips.short_side)

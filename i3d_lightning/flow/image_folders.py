@@ -78,14 +78,26 @@ class FlowImages:
         return found
 
 
-def state_of(root: Path) -> str:
+def folder_of_images(source: str) -> Path:
+    """Take what `flow.source` says for a folder of images.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not Path(source).is_dir():
+        raise InputError(
+            f"flow.source is {source}, but must be stored, computed, or a folder of flow images."
+        )
+    return Path(source)
+
+
+def state_of(source: str) -> str:
     """Digest the names, sizes and times of all files below a folder of images.
 
     Raises:
         InputError: There is no such folder.
     """
-    if not root.is_dir():
-        raise InputError(f"flow.source is {root}, but must be stored, computed, or a folder of flow images.")
+    root = folder_of_images(source)
     files = ((path, path.stat()) for path in root.rglob("*") if path.is_file())
     return digest(sorted((p.relative_to(root).as_posix(), s.st_size, s.st_mtime_ns) for p, s in files))
 

@@ -7,7 +7,6 @@ Code is part of it by the result versions of the network and the protocol.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from i3d_lightning.errors import InputError
@@ -46,11 +45,8 @@ def features_identity(
     }
     if experiment.stream != "rgb":
         source = recipe.flow.source
-        if source not in (
-            "stored",
-            "computed",
-        ):  # images: their state counts, not the place
-            source = state_of(Path(source))
+        if source not in ("stored", "computed"):  # images, of which the state counts, not the place
+            source = state_of(source)
         identity["flow"] = {"version": FLOW_VERSION, **plain(recipe.flow), "source": source}
     if from_images:
         identity["new layers"] = {"first_layer": recipe.training.first_layer, "seed": experiment.seed}
@@ -58,20 +54,18 @@ def features_identity(
 
 
 def run_identity(
-    experiment: Experiment, recipe: Recipe, weights: str | None, from_images: bool, data: str
+    experiment: Experiment, recipe: Recipe, features: Mapping[str, Any], data: str
 ) -> dict[str, Any]:
     """List all that the result of a run depends on.
 
     Args:
         experiment: What is run.
         recipe: Its settings, with the precision that it computes in.
-        weights: The sha256 of the weights that it starts from, None for none.
-        from_images: Whether these are of images.
+        features: The identity of its features.
         data: The digest of the data set's manifest.
     """
     protocol = PROTOCOLS[experiment.protocol]
-    identity = features_identity(experiment, recipe, weights, from_images)
-    identity |= {"protocol": f"{protocol.name}, version {protocol.version}", "data": data}
+    identity = {**features, "protocol": f"{protocol.name}, version {protocol.version}", "data": data}
     if protocol.trains_by_steps:
         settings = plain(recipe.training)
         ignored = {"precision", *without_effect(Training)}

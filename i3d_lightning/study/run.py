@@ -59,7 +59,8 @@ def run(cell: Cell, space: Workspace) -> Run:
     start, sha256 = _start(cell, space)
     before = _stored_identity(folder)
     recipe = _with_precision(cell.recipe, before)
-    identity = run_identity(experiment, recipe, sha256, cell.from_images, manifest.digest)
+    features = features_identity(experiment, recipe, sha256, cell.from_images)
+    identity = run_identity(experiment, recipe, features, manifest.digest)
     if before is not None:
         check_same(before, identity, folder)
     done = load_run(folder)
@@ -75,7 +76,7 @@ def run(cell: Cell, space: Workspace) -> Run:
         weights,
         folder,
         space.cache,
-        feature_key(features_identity(experiment, recipe, sha256, cell.from_images)),
+        feature_key(features),
         space.trainer,
     )
     _run(cell, space, job, identity)

@@ -76,9 +76,8 @@ def full_disk(tmp_path):
     """A file system of 200 kB."""
     place = tmp_path / "small"
     place.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", place], capture_output=True
-    ).returncode:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", place], capture_output=True)
+    if mounted.returncode:
         pytest.skip("file systems cannot be mounted here")
     yield place
     subprocess.run(["umount", place], check=True)
@@ -108,11 +107,9 @@ def test_the_first_error_is_the_one_that_is_told(tmp_path, monkeypatch, fails):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(os, "fsync", refuse) if fails == "fsync" else monkeypatch.setattr(
-        Path, "replace", refuse
-    )
+    monkeypatch.setattr(*((os, "fsync") if fails == "fsync" else (Path, "replace")), refuse)
     if fails == "unlink too":
-        monkeypatch.setattr(Path, "unlink", lambda *_, **__: 1 / 0 if False else refuse())
+        monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(InputError, match=r"Cannot write .*/file: Read-only file system"):
         write_atomically(tmp_path / "file", lambda file: file.write(b""))
     assert not (tmp_path / "file").exists()

@@ -126,7 +126,7 @@ def grid(
         dry_run: List the cells in their order instead of running them.
     """
     from i3d_lightning.launch import LAUNCHERS
-    from i3d_lightning.results.runs import load_run
+    from i3d_lightning.results.runs import is_complete
     from i3d_lightning.study import grid as grids
     from i3d_lightning.study.planner import plan
 
@@ -142,7 +142,7 @@ def grid(
     planned = plan(wanted.cells, space, roots=root or {}, settings=wanted.settings, dry=dry_run)
     if dry_run:
         for cell in planned.cells:
-            print(f"{'complete' if load_run(space.folder(cell)) else 'to run  '}  {cell.name}")
+            print(f"{'complete' if is_complete(space.folder(cell)) else 'to run  '}  {cell.name}")
         return
     overview = launcher(planned, space)
     _show_table(space)

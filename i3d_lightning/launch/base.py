@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import DiskFullError, InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.registry import Registry
-from i3d_lightning.results.runs import Run, load_run
+from i3d_lightning.results.runs import Run, is_complete, load_run
 from i3d_lightning.study.planner import Cell, Plan
 from i3d_lightning.study.workspace import Workspace
 
@@ -69,7 +69,7 @@ def one_by_one(plan: Plan, space: Workspace, run_cell: RunCell) -> Overview:
                 raise InputError("it ended without a result")
             overview.done.append(done)
         except Exception as error:  # whatever one cell may raise, the others go on
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if isinstance(error, DiskFullError) or getattr(error, "errno", None) == errno.ENOSPC:
                 raise  # no other will do better
             if not isinstance(error, InputError):
                 log.exception("%s failed", cell.experiment.name)
@@ -114,7 +114,7 @@ class Progress:
 
     def __init__(self, plan: Plan, space: Workspace) -> None:
         cells = plan.cells.values()
-        self.todo = [cell for cell in cells if load_run(space.folder(cell.experiment)) is None]
+        self.todo = [cell for cell in cells if not is_complete(space.folder(cell.experiment))]
         self.places = {cell.experiment: place for place, cell in enumerate(self.todo)}
         self.pace: dict[tuple[Any, ...], float] = {}  # seconds for a unit of work
         self.speaks = len(plan.cells) > len(plan.wanted) or len(plan.wanted) > 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -21,18 +20,63 @@ class Predictions:
         labels: True classes, shape (n,).
         logits: float32, shape (n, k), averaged over time before softmax, over the official class
             list; NaN for a video that could not be read, which counts as wrong.
+
+    Raises:
+        InputError: There are no videos, one is there twice or has no such label, or logits are not finite.
     """
 
     ids: tuple[str, ...]
     labels: np.ndarray
     logits: np.ndarray
 
+    def __post_init__(self) -> None:
+        labels, logits = self.labels, self.logits
+        shaped = logits.ndim == 2 and labels.shape == (len(self.ids),) == logits.shape[:1]
+        typed = np.issubdtype(labels.dtype, np.integer) and np.issubdtype(logits.dtype, np.floating)
+        if not (shaped and typed and logits.size):
+            raise InputError(
+                f"Predictions of {len(self.ids)} videos have labels {labels.dtype} {labels.shape} and logits "
+                f"{logits.dtype} {logits.shape}: each needs a row of logits and the number of a class."
+            )
+        if len(set(self.ids)) < len(self.ids):
+            twice = next(video for number, video in enumerate(self.ids) if video in self.ids[:number])
+            raise InputError(f"Video {twice} was predicted twice: each counts once.")
+        wrong = (labels < 0) | (labels >= logits.shape[1])
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise InputError(
+                f"Video {self.ids[row]} is of class {labels[row]}, but there are {logits.shape[1]} classes."
+            )
+        odd = ~np.isfinite(logits).all(axis=1) & ~np.isnan(logits).all(axis=1)
+        if odd.any():
+            raise InputError(
+                f"The logits of video {self.ids[int(odd.argmax())]} are not finite, nor those of "
+                f"{int(odd.sum()) - 1} others: the network has diverged, or its weights are damaged."
+            )
+
+    @property
+    def readable(self) -> np.ndarray:
+        """Whether a video could be read, shape (n,)."""
+        return ~np.isnan(self.logits[:, 0])
+
     def correct(self, k: int = 1) -> np.ndarray:
-        """Say whether the true class is among the k best, shape (n,); never for an unreadable video."""
-        readable = ~np.isnan(self.logits).any(axis=1)
+        """Say whether the true class is among the k best, shape (n,); never for an unreadable video.
+
+        Ties count against it: a network that finds all classes equally likely is never right.
+        """
         own = np.take_along_axis(self.logits, self.labels[:, None], axis=1)
-        rank = (self.logits > own).sum(axis=1)
-        return readable & (rank < k)
+        others_as_good = (self.logits >= own).sum(axis=1) - 1
+        return self.readable & (others_as_good < k)
+
+    def answers(self) -> np.ndarray:
+        """Give the best class of each video, shape (n,), and -1 for an unreadable one.
+
+        Of several that tie it is a wrong one, as they count against.
+        """
+        others = self.logits.copy()
+        np.put_along_axis(others, self.labels[:, None], -np.inf, axis=1)
+        best = np.where(self.correct(), self.labels, others.argmax(axis=1))
+        return np.where(self.readable, best, -1)
 
     def accuracy(self, k: int = 1) -> float:
         """Compute the share of videos whose true class is among the k best, in percent."""
@@ -63,8 +107,9 @@ class Predictions:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return cls(tuple(stored["ids"].tolist()), stored["labels"], stored["logits"])
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-            raise InputError(f"{path} is missing or damaged: run the experiment again.") from error
+        except Exception as error:  # whatever a damaged archive makes of zipfile, zlib and NumPy
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(f"{path} is missing or damaged ({why}): run the experiment again.") from error
 
 
 def fuse(first: Predictions, second: Predictions) -> Predictions:
@@ -81,4 +126,4 @@ def fuse(first: Predictions, second: Predictions) -> Predictions:
     second = second.ordered(first.ids)
     if not np.array_equal(first.labels, second.labels):
         raise InputError("Cannot fuse: the two streams were scored against different labels.")
-    return replace(first, logits=(first.logits + second.logits) / 2)
+    return replace(first, logits=first.logits / 2 + second.logits / 2)  # finite where both are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,10 +12,13 @@ import numpy as np
 
 from i3d_lightning.datasets import DATASETS
 from i3d_lightning.datasets.demo import FAMILY
+from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.predictions import Predictions, fuse
 from i3d_lightning.results.runs import Run
 from i3d_lightning.results.statistics import Comparison, aligned, compare, interval, pooled
+
+log = logging.getLogger(__name__)
 
 
 class Cell(NamedTuple):
@@ -102,7 +106,11 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             both = None
             if rgb.pretrained_by and flow.pretrained_by:
                 both = f"{rgb.pretrained_by}+{flow.pretrained_by}"
-            fused = fuse(rgb.predictions, flow.predictions)
+            try:
+                fused = fuse(rgb.predictions, flow.predictions)
+            except InputError as error:  # the streams' own scores stand
+                log.warning("Left out: the fusion of %s and %s: %s", rgb.name, flow.name, error)
+                continue
             found.append(replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both))
     return found
 

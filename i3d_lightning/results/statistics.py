@@ -116,10 +116,7 @@ def class_changes(one: Predictions, other: Predictions, classes: Sequence[str]) 
 
 def confusion(predictions: Predictions, classes: Sequence[str]) -> pd.DataFrame:
     """Count videos by true class (rows) and predicted class; an unreadable one is in the last column."""
-    readable = ~np.isnan(predictions.logits).any(axis=1)
-    answers = np.full(len(predictions.labels), len(classes))
-    answers[readable] = predictions.logits[readable].argmax(axis=1)
     counts = np.zeros((len(classes), len(classes) + 1), int)
-    np.add.at(counts, (predictions.labels, answers), 1)
+    np.add.at(counts, (predictions.labels, predictions.answers()), 1)  # -1 is the last
     table = pd.DataFrame(counts, pd.Index(classes, name="true"), [*classes, "unreadable"])
     return table if counts[:, -1].any() else table.drop(columns="unreadable")

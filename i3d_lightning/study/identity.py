@@ -54,7 +54,7 @@ def features_identity(
 
 
 def run_identity(
-    experiment: Experiment, recipe: Recipe, features: Mapping[str, Any], data: str
+    experiment: Experiment, recipe: Recipe, features: Mapping[str, Any], data: str, processes: int | None
 ) -> dict[str, Any]:
     """List all that the result of a run depends on.
 
@@ -63,6 +63,7 @@ def run_identity(
         recipe: Its settings, with the precision that it computes in.
         features: The identity of its features.
         data: The digest of the data set's manifest.
+        processes: How many train together, each on statistics of its own share of a batch.
     """
     protocol = PROTOCOLS[experiment.protocol]
     identity = {**features, "protocol": f"{protocol.name}, version {protocol.version}", "data": data}
@@ -71,6 +72,7 @@ def run_identity(
         ignored = {"precision", *without_effect(Training)}
         identity["training"] = {name: value for name, value in settings.items() if name not in ignored}
         identity["clips"] = plain(recipe.clips)
+        identity["processes"] = processes
     return identity
 
 
@@ -79,17 +81,24 @@ def feature_key(identity: Mapping[str, Any]) -> str:
     return digest(identity)
 
 
-def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: object) -> None:
+def check_same(
+    before: Mapping[str, Any], now: Mapping[str, Any], where: object, holder: object = None
+) -> None:
     """Refuse to mix two runs with different identities in one folder.
+
+    Args:
+        before: What the folder holds.
+        now: What is to be run.
+        where: The folder.
+        holder: Who is writing there, if anyone is.
 
     Raises:
         InputError: They differ; each difference is named.
     """
+    remedy = "choose another place with --name NAME" + ("" if holder else ", or delete that folder")
+    busy = f", which {holder} is writing to," if holder else ""
     if "protocol" not in before:
-        raise InputError(
-            f"{where} holds a run of an earlier version of this software: choose another place with "
-            "--name NAME, or delete that folder."
-        )
+        raise InputError(f"{where}{busy} holds a run of an earlier version of this software: {remedy}.")
     old, new = _flat(before), _flat(now)
     differing = [
         f"{key} was {old.get(key)}, now {new.get(key)}"
@@ -97,10 +106,7 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], where: object)
         if old.get(key) != new.get(key)
     ]
     if differing:
-        raise InputError(
-            f"{where} holds a run with other settings ({'; '.join(differing)}): "
-            "choose another place with --name NAME, or delete that folder."
-        )
+        raise InputError(f"{where}{busy} holds a run with other settings ({'; '.join(differing)}): {remedy}.")
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

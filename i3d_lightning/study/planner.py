@@ -19,7 +19,7 @@ from i3d_lightning.files import write_atomically
 from i3d_lightning.networks.registry import ARCHITECTURES, IMAGE_NETWORK
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
 from i3d_lightning.recipe import Changes, Recipe, compose, plain
-from i3d_lightning.results.runs import load_run
+from i3d_lightning.results.runs import FINGERPRINT, load_run
 from i3d_lightning.study.recipes import Preprocessing, recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.weights import Entry, Weights, list_weights, load_weights
@@ -157,9 +157,8 @@ class _Planner:
             parent = self.add(before, given=False)
             images = ARCHITECTURES[before.architecture].images
             return None, before, (None, None) if images else (parent.recipe.clips, parent.recipe.flow)
-        if before is not None and load_run(self.space.folder(before)) is not None:
-            path = str(self.space.folder(before) / WEIGHTS)
-            return path, None, _preprocessing(load_weights(path))
+        if before is not None and (own := self._own(before)) is not None:
+            return own.source, None, _preprocessing(own)
         entry = _published(experiment)
         if entry is None and self.dry:
             return None, None, (None, None)
@@ -173,6 +172,20 @@ class _Planner:
             fetch(entry)  # which says why it is not fetched by name
         images = ARCHITECTURES[entry.architecture].images
         return entry.name, None, (None, None) if images else (entry.clips, entry.flow)
+
+    def _own(self, before: Experiment) -> Weights | None:
+        """The weights of a pretraining that was run here, None where there is none; never others instead."""
+        folder = self.space.folder(before)
+        done = load_run(folder)
+        if done is not None:
+            return load_weights(str(folder / WEIGHTS), done.metrics["weights_sha256"])
+        if (folder / FINGERPRINT).exists() and not self.dry:
+            raise InputError(
+                f"{folder} holds pretraining that is not finished, and published weights do not take its "
+                f"place by themselves: finish it (give the folder of {before.dataset}), delete it, or say "
+                "--weights."
+            )
+        return None
 
     def _at_hand(self, dataset: str) -> bool:
         return DATASETS[dataset].root is not None or dataset in self.roots

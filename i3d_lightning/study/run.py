@@ -2,24 +2,21 @@
 
 A run is complete when its result file exists, which is written last. A complete run is not run
 again, an interrupted one goes on from its last checkpoint, and a folder that holds a run with
-another identity is refused, so that a changed setting never returns an old number.
+another identity is refused, so that a changed setting never returns an old number. One process at a time
+holds the folder, from before it looks at what is there until the run is complete.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import platform
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import lightning as L
 import torch
 import yaml
 
@@ -29,10 +26,21 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.flow import FlowStore
+from i3d_lightning.lease import Holder, held
 from i3d_lightning.protocols.base import CHECKPOINT, PROTOCOLS, Job, Outcome
 from i3d_lightning.recipe import Recipe, compose, digest, plain
-from i3d_lightning.results.runs import CONFIG, PREDICTIONS, RESULT, Run, load_run
+from i3d_lightning.results.runs import (
+    CONFIG,
+    FINGERPRINT,
+    PREDICTIONS,
+    Run,
+    load_run,
+    read_json,
+    write_json,
+    write_result,
+)
 from i3d_lightning.study import tracking
+from i3d_lightning.study.environment import environment
 from i3d_lightning.study.identity import check_same, feature_key, features_identity, run_identity
 from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
 from i3d_lightning.study.workspace import Workspace
@@ -41,11 +49,19 @@ from i3d_lightning.weights import Weights, load_weights, save_weights
 
 log = logging.getLogger(__name__)
 
-FINGERPRINT = "fingerprint.json"
+
+class _Resolved(NamedTuple):
+    """All that a result depends on, with what `auto` comes to."""
+
+    recipe: Recipe
+    features: dict[str, Any]
+    identity: dict[str, Any]
 
 
 def run(cell: Cell, space: Workspace) -> Run:
     """Run a cell, or go on with it, or return it where it is complete.
+
+    Where another process runs it, that is waited for.
 
     Args:
         cell: What to run; the pretraining that it starts from must be complete.
@@ -57,42 +73,57 @@ def run(cell: Cell, space: Workspace) -> Run:
     experiment, folder = cell.experiment, space.folder(cell.experiment)
     manifest = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests")
     start, sha256 = _start(cell, space)
-    before = _stored_identity(folder)
-    recipe = _with_precision(cell.recipe, before)
-    features = features_identity(experiment, recipe, sha256, cell.from_images)
-    identity = run_identity(experiment, recipe, features, manifest.digest)
-    if before is not None:
-        check_same(before, identity, folder)
+    processes = _processes(cell, space)
+
+    def resolve(holder: Holder | None = None) -> _Resolved:
+        """What the result depends on, settled and required as where it was started before."""
+        before = read_json(folder / FINGERPRINT)
+        recipe = _with_precision(cell.recipe, before)
+        features = features_identity(experiment, recipe, sha256, cell.from_images)
+        settled = before.get("processes", processes) if before else processes
+        identity = run_identity(experiment, recipe, features, manifest.digest, settled)
+        if before is not None:
+            check_same(before, identity, folder, holder)
+        return _Resolved(recipe, features, identity)
+
     done = load_run(folder)
     if done is not None:
-        log.info("%s is complete: top-1 %.1f %% (not run again).", experiment.name, done.metrics["top1"])
-        return done
-    _check_precision(cell, recipe, folder)
-    weights = load_weights(start, sha256) if start is not None else None
-    job = Job(
-        experiment,
-        recipe,
-        manifest.data,
-        weights,
-        folder,
-        space.cache,
-        feature_key(features),
-        space.trainer,
-    )
-    _run(cell, space, job, identity)
-    result = load_run(folder)
+        resolve()
+        return _known(done)
+    with _alone(folder, experiment.name, resolve):
+        recipe, features, identity = resolve()
+        done = load_run(folder)
+        if done is not None:  # by whom we waited for
+            return _known(done)
+        _check_precision(cell, recipe, folder)
+        _check_processes(identity.get("processes"), processes, folder)
+        weights = load_weights(start, sha256) if start is not None else None
+        key = feature_key(features)
+        job = Job(experiment, recipe, manifest.data, weights, folder, space.cache, key, space.trainer)
+        _run(cell, space, job, identity)
+        result = load_run(folder)
     assert result is not None
     _summarise(result)
     return result
 
 
+def _alone(folder: Path, what: str, meanwhile: Callable[[Holder], object]) -> AbstractContextManager[None]:
+    """Hold a run's folder; of several processes that share the run the first does, for all."""
+    return held(folder, what, meanwhile) if tracking.is_rank_zero() else nullcontext()
+
+
+def _known(done: Run) -> Run:
+    log.info("%s is complete: top-1 %.1f %% (not run again).", done.experiment.name, done.metrics["top1"])
+    return done
+
+
 def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) -> None:
     _announce(cell, job)
     began = time.perf_counter()
+    if tracking.is_rank_zero():
+        _describe(cell, job, identity)  # first, so that whoever waits knows what for
     if job.experiment.stream != "rgb" and job.recipe.flow.source == "stored":
         _compute_flow(job)
-    if tracking.is_rank_zero():
-        _describe(cell, job, identity)
     job = replace(job, loggers=tracking.loggers(job.experiment, job.recipe, job.folder, space.runs))
     try:
         outcome = PROTOCOLS[job.experiment.protocol].run(job)
@@ -117,17 +148,6 @@ def _start(cell: Cell, space: Workspace) -> tuple[str | None, str | None]:
     return str(folder / WEIGHTS), before.metrics["weights_sha256"]
 
 
-def _stored_identity(folder: Path) -> dict[str, Any] | None:
-    """The identity of the run that the folder holds, if it holds one."""
-    path = folder / FINGERPRINT
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: delete {folder} and run the experiment again.") from error
-
-
 def _with_precision(recipe: Recipe, before: Mapping[str, Any] | None) -> Recipe:
     """The recipe with the precision that `auto` comes to: at the first start, and from then on."""
     if recipe.training.precision != "auto":
@@ -144,6 +164,24 @@ def _check_precision(cell: Cell, recipe: Recipe, folder: Path) -> None:
             f"{folder} holds an unfinished run in {stored}, but 'auto' is {here} on this "
             f"machine: go on with --precision {stored} (which may be slow here), or choose another place "
             "with --name NAME."
+        )
+
+
+def _processes(cell: Cell, space: Workspace) -> int | None:
+    """How many processes train together, None where nothing depends on it: each normalises its own batch."""
+    if not PROTOCOLS[cell.experiment.protocol].trains_by_steps:
+        return None
+    trainer = L.Trainer(**{**space.trainer, "logger": False, "enable_checkpointing": False})
+    return trainer.world_size
+
+
+def _check_processes(stored: int | None, here: int | None, folder: Path) -> None:
+    """Refuse to go on with another number of processes."""
+    if here != stored:
+        raise InputError(
+            f"{folder} holds an unfinished run by {stored} processes, each of which normalises its own "
+            f"batch, but now there are {here}: go on with as many (--trainer '{{devices: {stored}}}'), or "
+            "choose another place with --name NAME."
         )
 
 
@@ -194,36 +232,14 @@ def _describe(cell: Cell, job: Job, identity: Mapping[str, Any]) -> None:
     }
     text = yaml.safe_dump(config, sort_keys=False)
     write_atomically(job.folder / CONFIG, lambda file: file.write(text.encode()))
-    _write_json(job.folder / "environment.json", environment())
-    _write_json(job.folder / FINGERPRINT, identity)
-
-
-def environment() -> dict[str, Any]:
-    """Describe what the code runs on."""
-    packages = ("i3d-lightning", "torch", "torchvision", "lightning", "numpy", "av")
-    commit = None
-    if shutil.which("git"):
-        shown = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        commit = shown.stdout.strip() or None
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: version(name) for name in packages},
-        "code": commit,
-        "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["cpu"],
-        "cpu_threads": torch.get_num_threads(),
-        "command": sys.argv,
-    }
+    write_json(job.folder / "environment.json", environment())
+    write_json(job.folder / FINGERPRINT, identity)
 
 
 def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], seconds: float) -> None:
     """Write what was found; the result file comes last and makes the run complete."""
     experiment, folder = job.experiment, job.folder
+    _check_complete(job, outcome)
     outcome.predictions.save(folder / PREDICTIONS)
     save_weights(
         folder / WEIGHTS,
@@ -257,8 +273,24 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
         "seconds": round(seconds, 1),
         "peak_memory": outcome.peak_memory,
     }
-    _write_json(folder / RESULT, result)
+    write_result(folder, result)
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _check_complete(job: Job, outcome: Outcome) -> None:
+    """Refuse a result that does not account for every test video, once each."""
+    test, found = job.data.test, outcome.predictions
+    if found.ids != tuple(video.id for video in test) or found.labels.tolist() != [v.label for v in test]:
+        raise InputError(
+            f"{job.experiment.name} is not complete: its {len(found.ids)} predictions are not of the "
+            f"{len(test)} test videos; nothing is stored."
+        )
+    lost = {video for video, read in zip(found.ids, found.readable, strict=True) if not read}
+    if odd := sorted(lost ^ set(outcome.unreadable["test"])):
+        raise InputError(
+            f"{job.experiment.name} is not complete: {len(odd)} test videos such as {odd[0]} were neither "
+            "predicted nor found unreadable, or both; nothing is stored."
+        )
 
 
 def _pretraining_after(experiment: Experiment) -> str:
@@ -278,7 +310,3 @@ def _summarise(done: Run) -> None:
     for part, consequence in (("train", "left out of training"), ("test", "counted as wrong")):
         for video, why in metrics["unreadable"][part].items():
             log.warning("  %s could not be read and was %s: %s", video, consequence, why)
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    write_atomically(path, lambda file: file.write(json.dumps(value, indent=2).encode()))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from i3d_lightning.experiment import FUSION, Experiment
-from i3d_lightning.recipe import plain
+from i3d_lightning.recipe import digest, plain
 from i3d_lightning.results.predictions import Predictions
-from i3d_lightning.results.runs import CONFIG, PREDICTIONS, RESULT
+from i3d_lightning.results.runs import CONFIG, FINGERPRINT, PREDICTIONS, write_json, write_result
 from i3d_lightning.results.scores import Score
 
 ORDER = {"origin": 0, "fixed": 1, "full-ft": 2}
@@ -56,6 +55,7 @@ def write_run(root: Path, experiment: Experiment, right: int, of: int = 12, **pr
     logits[np.arange(of), [i % 3 if i < right else (i + 1) % 3 for i in range(of)]] = 1
     predictions(logits, np.arange(of) % 3).save(folder / PREDICTIONS)
     (folder / CONFIG).write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
+    write_json(folder / FINGERPRINT, {"protocol": experiment.protocol})
     result = {
         "experiment": plain(experiment),
         "protocol": {
@@ -67,6 +67,8 @@ def write_run(root: Path, experiment: Experiment, right: int, of: int = 12, **pr
         "missing": {"train": 0, "test": 0},
         "weights": None if experiment.pretraining == "none" else {"sha256": "w"},
         "tested_on": "test",
+        "unreadable": {"train": {}, "test": {}},
+        "identity": digest({"protocol": experiment.protocol}),
     }
-    (folder / RESULT).write_text(json.dumps(result))
+    write_result(folder, result)
     return folder

@@ -74,3 +74,8 @@ def test_splits_are_pooled_apart():
     both = pooled([one, one])
     assert len(set(both.ids)) == 4
     assert both.accuracy() == 50
+
+
+def test_the_confusion_of_a_tie_is_with_another_class():
+    one = Predictions(("a", "b"), np.array([0, 1]), np.zeros((2, 3), np.float32))
+    assert np.diag(confusion(one, list("abc")).to_numpy()).sum() == one.correct().sum() == 0

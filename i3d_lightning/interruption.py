@@ -133,7 +133,7 @@ def takes_along(launcher: Any) -> None:
 
 
 def farewell(which: signal.Signals) -> int:
-    """Say how to go on, end the processes that work with this one, and after USR1 have SLURM run the job again.
+    """Say how to go on, end the processes that work with this one, and after USR1 have SLURM repeat the job.
 
     Of several processes the first alone speaks and asks.
 

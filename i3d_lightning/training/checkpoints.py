@@ -125,11 +125,10 @@ class Checkpoints(Checkpoint):
     Args:
         folder: Where checkpoints go.
         identity: Digest of all that the run's result depends on: checkpoints of others are not resumed.
-        every: Seconds between checkpoints at most.
     """
 
-    def __init__(self, folder: Path, identity: str, every: float = EVERY) -> None:
-        self.folder, self.identity, self.every = folder, identity, every
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder, self.identity = folder, identity
         self._losses = LossWatch()
         self._deferral, self._deferring = ExitStack(), False
         self._saved_at = time.monotonic()
@@ -224,7 +223,7 @@ class Checkpoints(Checkpoint):
         self._deferral.__exit__(type(exception), exception, exception.__traceback__)
 
     def _due(self) -> bool:
-        return time.monotonic() - self._saved_at > self.every
+        return time.monotonic() - self._saved_at > EVERY
 
     def _save(
         self, trainer: L.Trainer, stream: VideoStream, ours: dict[str, Any], validating: bool = False

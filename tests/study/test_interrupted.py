@@ -97,7 +97,7 @@ def test_warned_by_slurm_in_training_then_killed_in_its_test(tiny_ucf, tmp_path)
 def test_a_signal_to_one_of_two_processes_stops_both_and_loses_nothing(tiny_ucf, tmp_path, at):
     two = "--trainer={accelerator: cpu, devices: 2, strategy: ddp}"
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    flags = (two, "--recipe.training.device_batch=1")
+    flags = (two, "--recipe.training.batch_size=8")  # two micro-batches of two each
     assert run(tiny_ucf, whole, *flags).returncode == 0
     done = run(tiny_ucf, stopped, *flags, at=at)
     assert done.returncode == (130 if "INT" in at else 143), done.stderr

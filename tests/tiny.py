@@ -44,11 +44,11 @@ SMALLEST = {
 """The shortest clips of each architecture, whole snapshots."""
 
 
-def recipe_flags() -> list[str]:
-    """`TINY` as flags of the command line."""
+def recipe_flags(changes: Changes = TINY) -> list[str]:
+    """Settings as flags of the command line."""
     return [
         f"--recipe.{part}.{key}={value if isinstance(value, str) else json.dumps(value)}"
-        for part, settings in TINY.items()
+        for part, settings in changes.items()
         for key, value in settings.items()
     ]
 

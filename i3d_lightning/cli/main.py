@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from i3d_lightning import interruption
 from i3d_lightning.cli import data, experiments, look, models
 from i3d_lightning.cli.parser import make_parser, take_space
 from i3d_lightning.errors import InputError
@@ -42,10 +43,29 @@ def build_parser() -> ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command line: bad input ends in one sentence and exit code 2, Ctrl-C in 130."""
+    """Run a command line: bad input ends in one sentence and exit code 2, a signal in 128 and its number."""
+    interruption.install()
+    stopped = None
+    try:
+        try:
+            _run(sys.argv[1:] if argv is None else argv)
+        except SystemExit:
+            raise
+        except BaseException:  # a signal, whatever became of it on its way through other people's code
+            if interruption.received() is None:
+                raise
+        stopped = interruption.received()
+        if stopped is not None:
+            raise SystemExit(interruption.farewell(stopped))
+    finally:
+        if stopped is None or argv is not None:  # else they stay taken until the process has ended
+            interruption.uninstall()
+
+
+def _run(argv: Sequence[str]) -> None:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("i3d_lightning").setLevel(logging.INFO)
-    imports, argv = _split_imports(sys.argv[1:] if argv is None else argv)
+    imports, argv = _split_imports(argv)
     parser = build_parser()
     config = parser.instantiate(parser.parse_args(argv))
     verb: Any = VERBS
@@ -67,14 +87,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         print("error: No disk space is left: free some and run the same command to go on.", file=sys.stderr)
         raise SystemExit(2) from None
-    except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning turns Ctrl-C and the TERM of a cluster into exits of its own
-        terminated = type(stop).__name__ == "SIGTERMException"
-        interrupted = isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
-        if not (terminated or interrupted):
-            raise
-        print("Interrupted: run the same command to go on.", file=sys.stderr)
-        raise SystemExit(143 if terminated else 130) from None
 
 
 def _split_imports(argv: Sequence[str]) -> tuple[list[str], list[str]]:

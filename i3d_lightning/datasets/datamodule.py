@@ -42,9 +42,9 @@ class VideoDataModule(L.LightningDataModule):
     """Training by steps, validation on held-out groups, test on whole videos.
 
     An epoch is `validate_every` optimiser steps. Training draws clips from an endless sequence, of
-    which a step takes the next `batch_size`; where it stands follows from the trainer's step alone,
-    so a run resumed at the end of an epoch equals an undisturbed one. Processes share each step's
-    draws, as do the micro-batches whose gradients are accumulated: the trainer is to use
+    which a step takes the next `batch_size`; where it stands follows from the trainer's count of
+    micro-batches alone, so a run resumed after any of them equals an undisturbed one. Processes share each
+    step's draws, as do the micro-batches whose gradients are accumulated: the trainer is to use
     `accumulate_grad_batches=accumulate(world_size)`.
 
     Training and validation batches (`clips.Batch`) have one clip for the stream, or RGB and flow for `joint`,
@@ -98,14 +98,22 @@ class VideoDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world_size = rank_and_world_size()
         clips = TrainingClips(self.train_videos, self.sources, self.clips, self.seed)
+        micro_batch = self.micro_batch(world_size)
         sampler = StepSampler(
-            lambda: self.trainer.global_step if self.trainer else 0,
+            lambda: micro_batch * (self.trainer.fit_loop.total_batch_idx + 1) if self.trainer else 0,
             self.training.validate_every,
             self.training.batch_size,
             rank,
             world_size,
         )
-        return self._loader(clips, self.micro_batch(world_size), sampler, collate)
+        return self._loader(clips, micro_batch, sampler, collate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what training has met until now."""
+        return {"unreadable": dict(self.unreadable)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.unreadable = state["unreadable"]
 
     def val_dataloader(self) -> DataLoader[Any]:
         clips = CentreClips(self.validation_videos, self.sources, self.clips)
@@ -223,12 +231,12 @@ def _flow_source(recipe: Recipe, flow_root: Path | None) -> Frames:
 
 
 class StepSampler(DistributedSampler[int]):
-    """Gives the numbers of the clips of an epoch that are one process's, from the trainer's step on.
+    """Gives the numbers of the clips that are one process's, from where training stands to its epoch's end.
 
     It is a DistributedSampler so that Lightning leaves the sharing among processes to it.
 
     Args:
-        step: Gives the trainer's optimiser step.
+        drawn: Gives the count of clips that the process has trained on.
         steps: Steps of an epoch.
         batch_size: Clips per step, over all processes.
         rank: Number of the process.
@@ -236,19 +244,20 @@ class StepSampler(DistributedSampler[int]):
     """
 
     def __init__(
-        self, step: Callable[[], int], steps: int, batch_size: int, rank: int, world_size: int
+        self, drawn: Callable[[], int], steps: int, batch_size: int, rank: int, world_size: int
     ) -> None:
         super().__init__(range(steps * batch_size), num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
-        self.step, self.steps, self.batch_size = step, steps, batch_size
+        self.drawn, self.batch_size, self.share = drawn, batch_size, batch_size // world_size
+        self.epoch_length = steps * self.share
 
     def __iter__(self) -> Iterator[int]:
-        share = self.batch_size // self.num_replicas
-        for step in range(self.step(), self.step() + self.steps):
-            first = step * self.batch_size + self.rank * share
-            yield from range(first, first + share)
+        drawn = self.drawn()
+        for clip in range(drawn, (drawn // self.epoch_length + 1) * self.epoch_length):
+            step, place = divmod(clip, self.share)
+            yield step * self.batch_size + self.rank * self.share + place
 
     def __len__(self) -> int:
-        return self.steps * (self.batch_size // self.num_replicas)
+        return self.epoch_length
 
 
 def rank_and_world_size() -> tuple[int, int]:

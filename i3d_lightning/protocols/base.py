@@ -18,25 +18,25 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 from torch import Tensor
 
-from i3d_lightning import networks
+from i3d_lightning import interruption, networks
 from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DatasetSplit, Video
+from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Recipe
 from i3d_lightning.registry import Registry
 from i3d_lightning.results.predictions import Predictions
+from i3d_lightning.training.checkpoints import Checkpoints
 from i3d_lightning.training.meters import MemoryMeter, StallMeter
 from i3d_lightning.training.optimisers import ParameterGroups
 from i3d_lightning.training.precision import forbid_tf32, lightning_precision
 from i3d_lightning.training.streams import VideoStream
 from i3d_lightning.weights import Weights, apply_weights, start_from_images
-
-CHECKPOINT = "last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Job:
         feature_key: Digest of all that a frozen feature depends on, but for the video itself.
         trainer: Further arguments of Lightning's Trainer: devices, strategy, ...
         loggers: Lightning loggers of the training curves.
+        identity: Digest of all that the run's result depends on: its checkpoints belong to it.
     """
 
     experiment: Experiment
@@ -64,6 +65,7 @@ class Job:
     feature_key: str
     trainer: Mapping[str, Any] = field(default_factory=dict)
     loggers: Sequence[Any] = ()
+    identity: str = ""
 
     @property
     def classes(self) -> int:
@@ -143,18 +145,25 @@ def make_data(job: Job) -> VideoDataModule:
 
 
 def make_trainer(job: Job, **fit: Any) -> L.Trainer:
-    """Make the Trainer of a job; what the user says of devices goes over what is said here."""
+    """Make the Trainer of a job; what the user says of devices goes over what is said here.
+
+    Signals and checkpoints are ours alone: Lightning would turn signals into exits of its own, let SLURM's
+    write a checkpoint, and load whatever it takes for one in its folder, before a test too.
+    """
     precision = job.recipe.training.precision
     forbid_tf32(precision)
     quiet = {"enable_progress_bar": sys.stderr.isatty(), "enable_model_summary": False}
     ours = {
-        "default_root_dir": job.folder,
+        "default_root_dir": job.folder / "nothing-is-here",
         "logger": list(job.loggers),
         "precision": lightning_precision(precision),
         "num_sanity_val_steps": 0,
         "enable_checkpointing": "max_epochs" in fit,
     }
-    return L.Trainer(**{**quiet, **job.trainer, **ours, **fit})
+    trainer = L.Trainer(**{**quiet, **job.trainer, **ours, **fit})
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    interruption.takes_along(trainer.strategy.launcher)
+    return trainer
 
 
 def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | None = None) -> Outcome:
@@ -172,28 +181,22 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
     data = make_data(job)
     stream = VideoStream(network, job.classes, job.recipe, job.experiment.seed, groups)
     memory = MemoryMeter()
-    checkpoints = ModelCheckpoint(
-        job.folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
     trainer = make_trainer(
         job,
         max_epochs=training.steps // training.validate_every,
         log_every_n_steps=max(1, min(50, training.validate_every // 2)),
         callbacks=[
-            checkpoints,
+            Checkpoints(job.folder, job.identity),
             StallMeter(),
             memory,
             *([LearningRateMonitor()] if job.loggers else []),
         ],
     )
     trainer.accumulate_grad_batches = data.accumulate(trainer.world_size)
-    checkpoint = job.folder / CHECKPOINT
-    trainer.fit(stream, data, ckpt_path=str(checkpoint) if checkpoint.exists() else None)
+    trainer.fit(stream, data)
 
     logged = ("fit/loss", "fit/top1", "val/loss", "val/top1")
-    metrics = {"steps": trainer.global_step} | {
-        name: float(trainer.callback_metrics[name]) for name in logged if name in trainer.callback_metrics
-    }
+    metrics = {"steps": trainer.global_step} | {n: stream.logged[n] for n in logged if n in stream.logged}
     unreadable: dict[str, dict[str, str]] = {"train": {}, "test": {}}
     if DATASETS[job.experiment.dataset].teaches is None:  # in pretraining, fit/top1 says enough
         seen, unreadable["train"] = _predict(trainer, stream, data, data.train_videos, job.classes)
@@ -213,7 +216,17 @@ def _predict(
 
 
 def to_predictions(videos: Sequence[Video], logits: Mapping[str, Tensor], classes: int) -> Predictions:
-    """Give every video its row of logits: NaN where it could not be read."""
+    """Give every video its row of logits: NaN where it could not be read.
+
+    Raises:
+        InputError: A network gave no finite logits.
+    """
+    for video in videos:
+        if video.id in logits and not logits[video.id].isfinite().all():
+            raise InputError(
+                f"The network gives no finite logits for {video.id}: its weights have diverged, or are not "
+                "for this precision; compute with --precision float32, or train at a lower learning rate."
+            )
     nothing = np.full(classes, np.nan, np.float32)
     rows = [logits[v.id].float().numpy() if v.id in logits else nothing for v in videos]
     return Predictions(tuple(v.id for v in videos), np.array([v.label for v in videos]), np.stack(rows))

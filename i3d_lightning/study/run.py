@@ -20,6 +20,7 @@ import lightning as L
 import torch
 import yaml
 
+from i3d_lightning import interruption
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
@@ -27,7 +28,7 @@ from i3d_lightning.experiment import Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.flow import FlowStore
 from i3d_lightning.lease import Holder, held
-from i3d_lightning.protocols.base import CHECKPOINT, PROTOCOLS, Job, Outcome
+from i3d_lightning.protocols.base import PROTOCOLS, Job, Outcome
 from i3d_lightning.recipe import Recipe, compose, digest, plain
 from i3d_lightning.results.runs import (
     CONFIG,
@@ -44,7 +45,7 @@ from i3d_lightning.study.environment import environment
 from i3d_lightning.study.identity import check_same, feature_key, features_identity, run_identity
 from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
 from i3d_lightning.study.workspace import Workspace
-from i3d_lightning.training import precision
+from i3d_lightning.training import checkpoints, precision
 from i3d_lightning.weights import Weights, load_weights, save_weights
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,17 @@ def run(cell: Cell, space: Workspace) -> Run:
         _check_processes(identity.get("processes"), processes, folder)
         weights = load_weights(start, sha256) if start is not None else None
         key = feature_key(features)
-        job = Job(experiment, recipe, manifest.data, weights, folder, space.cache, key, space.trainer)
+        job = Job(
+            experiment,
+            recipe,
+            manifest.data,
+            weights,
+            folder,
+            space.cache,
+            key,
+            space.trainer,
+            identity=digest(identity),
+        )
         _run(cell, space, job, identity)
         result = load_run(folder)
     assert result is not None
@@ -130,7 +141,8 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
     finally:
         tracking.finish()
     if tracking.is_rank_zero():
-        _store(cell, job, outcome, identity, time.perf_counter() - began)
+        with interruption.deferred():
+            _store(cell, job, outcome, identity, time.perf_counter() - began)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
 
@@ -192,7 +204,7 @@ def _announce(cell: Cell, job: Job) -> None:
             f"; of the official list {len(data.missing_train)} training and "
             f"{len(data.missing_test)} test videos are missing"
         )
-    verb = "Resuming" if (job.folder / CHECKPOINT).exists() else "Running"
+    verb = "Resuming" if checkpoints.exists(job.folder) else "Running"
     source = f" from {job.weights.source}" if job.weights else ""
     log.info(
         "%s %s%s: %d training and %d test videos of %d classes%s, %s.",
@@ -274,7 +286,7 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
         "peak_memory": outcome.peak_memory,
     }
     write_result(folder, result)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    checkpoints.remove(folder)
 
 
 def _check_complete(job: Job, outcome: Outcome) -> None:

@@ -1,14 +1,67 @@
-"""What training and tests cost: time spent waiting for data, and memory."""
+"""What training shows, loss and accuracy, and what it and tests cost: time waited for data, and memory."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+
+class Accuracy(Metric):
+    """The share of clips whose class is among the k highest logits.
+
+    Ties count against: the class of a clip comes after all that have the same logit, so that a network that
+    has nothing to say is not right.
+    """
+
+    hits: Tensor
+    seen: Tensor
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+        for state in ("hits", "seen"):
+            self.add_state(state, torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Add clips: logits `b k` and labels `b`."""
+        place = (logits >= logits.gather(1, labels[:, None])).sum(1)
+        self.hits += ((place <= self.k) & logits.isfinite().all(1)).sum()
+        self.seen += len(labels)
+
+    def compute(self) -> Tensor:
+        """Give the share."""
+        return self.hits.float() / self.seen.float()
+
+
+def make_meters(classes: int) -> nn.ModuleDict:
+    """Make what measures the passes over a part of the data: `loss`, `top1` and `top5`."""
+    top = {f"top{k}": Accuracy(min(k, classes)) for k in (1, 5)}
+    return nn.ModuleDict({"loss": MeanMetric(nan_strategy="disable"), **top})
+
+
+def state_of(meters: Mapping[str, Metric]) -> dict[str, Any]:
+    """Give what meters have measured until now, in this process."""
+    return {
+        name: {"updates": meter.update_count}
+        | {key: torch.as_tensor(value).cpu().clone() for key, value in meter.metric_state.items()}
+        for name, meter in meters.items()
+    }
+
+
+def set_state(meters: Mapping[str, Metric], state: dict[str, Any]) -> None:
+    """Let meters go on from what others had measured."""
+    for name, meter in meters.items():
+        for key in meter.metric_state:
+            setattr(meter, key, state[name][key].to(meter.device))
+        meter._update_count = state[name]["updates"]
 
 
 class StallMeter(L.Callback):
@@ -24,6 +77,8 @@ class StallMeter(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._began = self._ended = time.perf_counter()
         self._waited = 0.0
+
+    on_train_start = on_train_epoch_start  # in the middle of an epoch, where a run is resumed there
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int

@@ -13,12 +13,12 @@ import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
 from i3d_lightning.datasets.clips import Batch, WholeBatch
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Clips, Recipe, digest
+from i3d_lightning.training.finite import diverged
+from i3d_lightning.training.meters import make_meters
 from i3d_lightning.training.optimisers import ParameterGroups, make_optimizer, make_schedule
 from i3d_lightning.video.transforms import normalise
 
@@ -40,6 +40,7 @@ class VideoStream(L.LightningModule):
         predictions: After testing, on every process: index of a video -> its logits (k), float32,
             averaged over time (or, for an LSTM, the last step's) before any softmax.
         unreadable: After testing: index of a video that could not be read -> why.
+        logged: Loss and accuracies of the last passes over training and held-out clips.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class VideoStream(L.LightningModule):
         self.recipe, self.seed, self.parameter_groups = recipe, seed, parameter_groups
         self.predictions: dict[int, Tensor] = {}
         self.unreadable: dict[int, str] = {}
-        self.metrics = nn.ModuleDict({part: _metrics(classes) for part in ("fit", "val")})
+        self.logged: dict[str, float] = {}
+        self.metrics = nn.ModuleDict({part: make_meters(classes) for part in ("fit", "val")})
         # Only training steps: their clips are all of one size, and those of tests are not.
         self._trained = torch.compile(self.forward) if recipe.training.compile else self.forward
 
@@ -82,13 +84,15 @@ class VideoStream(L.LightningModule):
         else:
             loss = F.cross_entropy(logits, labels)
         metrics = self.metrics[part]
-        metrics["loss"](loss.detach(), len(logits))  # type: ignore[index,operator]
+        metrics["loss"].update(loss.detach(), len(logits))  # type: ignore[index,union-attr,operator]
         for name in ("top1", "top5"):
-            metrics[name](logits.detach(), labels)  # type: ignore[index,operator]
+            metrics[name].update(logits.detach(), labels)  # type: ignore[index,union-attr,operator]
         return loss
 
     def on_validation_epoch_end(self) -> None:
         loss = self._log_metrics("val")["loss"]
+        if not loss.isfinite():
+            raise diverged("The loss of the held-out clips", self.global_step, self.recipe.training)
         schedule = self.lr_schedulers()
         if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
             # Lightning would step it after the checkpoint is written and not again on resume.
@@ -112,6 +116,7 @@ class VideoStream(L.LightningModule):
         values = {name: metric.compute() for name, metric in self.metrics[part].items()}  # type: ignore[operator,union-attr]
         for name, metric in self.metrics[part].items():  # type: ignore[operator,union-attr]
             self.log(f"{part}/{name}", values[name], prog_bar=name != "top5", rank_zero_only=True)
+            self.logged[f"{part}/{name}"] = float(values[name])
             metric.reset()
         return values
 
@@ -171,11 +176,6 @@ class FrozenStream(L.LightningModule):
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)
-
-
-def _metrics(classes: int) -> nn.ModuleDict:
-    top = {f"top{k}": MulticlassAccuracy(classes, top_k=min(k, classes), average="micro") for k in (1, 5)}
-    return nn.ModuleDict({"loss": MeanMetric(), **top})
 
 
 def channels_last(network: VideoNetwork) -> VideoNetwork:

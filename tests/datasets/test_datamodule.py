@@ -138,15 +138,26 @@ def test_a_run_resumed_from_a_callbacks_checkpoint_equals_an_undisturbed_one(spl
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_processes_share_every_step(world_size):
+    share = 6 // world_size
     ranks = [
-        StepSampler(lambda: 5, steps=2, batch_size=6, rank=r, world_size=world_size)
+        StepSampler(lambda: 4 * share, steps=2, batch_size=6, rank=r, world_size=world_size)
         for r in range(world_size)
     ]
-    share = 6 // world_size
     assert all(len(rank) == len(list(rank)) == 2 * share for rank in ranks)
     for step in range(2):
         drawn = [draw for rank in ranks for draw in list(rank)[step * share : (step + 1) * share]]
-        assert drawn == list(range(30 + 6 * step, 36 + 6 * step))
+        assert drawn == list(range(24 + 6 * step, 30 + 6 * step))
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_process_goes_on_where_it_stands_to_the_end_of_the_epoch(world_size):
+    share = 6 // world_size
+    for rank in range(world_size):
+        whole = list(StepSampler(lambda: 0, steps=4, batch_size=6, rank=rank, world_size=world_size))
+        for drawn in range(4 * share):
+            rest = StepSampler(lambda d=drawn: d, steps=4, batch_size=6, rank=rank, world_size=world_size)
+            assert list(rest) == whole[drawn:]
+            assert len(rest) == len(whole)  # what Lightning counts up to
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, centre_crop, plan_one, recipe_flags, run_one, save_untrained
+from tiny import TINY, centre_crop, plan_one, run_one, save_untrained
 
 from i3d_lightning.datasets import read_dataset
 from i3d_lightning.errors import InputError
@@ -268,42 +263,6 @@ def test_the_users_devices_and_progress_bar_are_passed_on(tiny_ucf, tmp_path):
     done = run_one(ORIGIN, space, root=tiny_ucf)
     assert not (done.folder / "last.ckpt").exists()
     assert done.metrics["metrics"]["steps"] == 4
-
-
-def command(root: Path, runs: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "i3d_lightning", "experiment", "--protocol=origin", "--dataset=ucf101",
-        "--stream=rgb", f"--root={root}", f"--runs={runs}", f"--cache={runs / 'cache'}", *recipe_flags(),
-        "--recipe.training.steps=12",
-        "--json", *more,
-    ]  # fmt: skip
-
-
-def test_a_run_killed_in_mid_training_resumes_and_equals_an_undisturbed_one(tiny_ucf, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    undisturbed = subprocess.run(command(tiny_ucf, whole), capture_output=True, text=True, check=True)
-
-    folder = killed / Experiment("i3d", "rgb", "none", "origin", "ucf101").folder
-    process = subprocess.Popen(
-        command(tiny_ucf, killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not (folder / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert (folder / "last.ckpt").exists()
-    assert not (folder / "result.json").exists()
-
-    resumed = subprocess.run(command(tiny_ucf, killed), capture_output=True, text=True, check=True)
-    assert "Resuming" in resumed.stderr
-    assert resumed.stdout.splitlines()[-1] == undisturbed.stdout.splitlines()[-1]
-    same = [json.loads((r / folder.relative_to(killed) / "result.json").read_text()) for r in (whole, killed)]
-    assert same[0]["metrics"] == same[1]["metrics"]
-    ours, theirs = (
-        load_weights(str(r / folder.relative_to(killed) / WEIGHTS)).state for r in (whole, killed)
-    )
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_a_video_written_to_stops_a_run_on_stored_features(tiny_ucf, tmp_path, pretrained):

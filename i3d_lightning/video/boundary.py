@@ -1,7 +1,7 @@
 """The boundary around decoding: what a file from anywhere does stays in a process that can be ended.
 
-Everything that opens or decodes a video or an image goes through here. Of a file that crashes its decoder or takes
-too long one sentence is left, in `UnreadableVideoError`, and it is not touched again.
+Everything that opens or decodes a video or an image goes through here. Of a file that crashes its decoder or
+takes too long one sentence is left, in `UnreadableVideoError`, and it is not touched again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def read(function: Callable[..., Any], path: Path, *arguments: Any) -> tuple[np.
 
 
 def start() -> None:
-    """Start what decoders come from, if it has not been; to be called before processes that read are forked."""
+    """Start what decoders come from, where it has not been; best before processes that read are forked."""
     global _nursery
     with _starting:
         if _nursery is not None:
@@ -157,7 +157,7 @@ def _condemn(file: bytes, why: bytes) -> None:
         log.debug("There is no nursery to tell of a file that cannot be read.")
 
 
-# ------------------------------------------------------------------------------------------- a thread's decoder
+# ----------------------------------------------------------------------------------------- a thread's decoder
 
 
 class _Decoder:

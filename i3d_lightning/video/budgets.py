@@ -1,7 +1,7 @@
-"""What reading one video may cost. Real data never comes near; a hostile or damaged file may ask for anything.
+"""What reading one video may cost. Real data never come near; a hostile or damaged file may ask for anything.
 
-Real data are here UCF-101, HMDB-51 and Kinetics (at most 1080p and 10 s), phones (8K, 240 fps), cameras that see
-all around (11,520 x 5,760 px) and recorded lectures (hours).
+Real data are here UCF-101, HMDB-51 and Kinetics (at most 1080p and 10 s), phones (8K, 240 fps), cameras that
+see all around (11,520 x 5,760 px) and recorded lectures (hours).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ANSWER = 2**32
 MEMORY = 3 * 2**32
 """Bytes of a decoding process in all: 16 reference frames of 8K in 10 bits are 1.6 billion."""
 CPU_SECONDS = 300.0
-"""Computing time of one read: 10 s of 8K at 60 fps take half of it. Waiting for a slow disk does not count."""
+"""Computing time of one read: 10 s of 8K at 60 fps take half of it. Waiting for a disk does not count."""
 SECONDS = 900.0
 """Time of one read with all waiting, well below the half hour after which other ranks give up."""
 

@@ -1,4 +1,4 @@
-"""Opening video files with FFmpeg: which formats are admitted, which stream is the video, where packets end."""
+"""Opening video files with FFmpeg: which formats are admitted, which stream is the video, its packets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMATS = (
     *("mov", "matroska", "avi", "gif", "mpeg", "mpegts", "asf", "flv", "ogg", "mxf"),
     *("mpegvideo", "m4v", "h264", "hevc", "ivf"),  # without a container
 )
-"""Formats that are opened, by FFmpeg's names (mov is mp4 and 3gp too, matroska WebM, asf WMV). No playlists."""
+"""Formats that are opened, as FFmpeg calls them: mov is MP4 too, matroska WebM, asf WMV. No playlists."""
 _OPTIONS = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
 
 
@@ -34,7 +34,8 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         container = av.open(f"file:{path}", container_options=_OPTIONS, metadata_errors="replace")
     except av.ArgumentError as error:
         raise UnreadableVideoError(
-            f"{path} holds no video in a format that is read here ({', '.join(FORMATS)}): convert it or leave it out."
+            f"{path} holds no video in a format that is read here ({', '.join(FORMATS)}): "
+            f"convert it or leave it out."
         ) from error
     except (av.FFmpegError, OSError) as error:
         raise UnreadableVideoError(

@@ -1,8 +1,8 @@
 """The processes that open and decode files: whatever a file does to one, it can be ended.
 
-A nursery, which knows no PyTorch and therefore starts in a sixth of a second, forks a decoder for whoever sends it
-one end of a pair of sockets. A decoder serves requests until the other end is closed. The kernel ends it when a
-request takes too long; nobody has to watch it.
+A nursery, which knows no PyTorch and so starts in a sixth of a second, forks a decoder for whoever
+sends it one end of a pair of sockets. A decoder serves requests until the other end is closed. The kernel
+ends it when a request takes too long; nobody has to watch it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from i3d_lightning.errors import InputError, UnreadableVideoError
-from i3d_lightning.video import budgets
+from i3d_lightning.video import budgets, frames  # noqa: F401 - decoders are born knowing frames
 from i3d_lightning.video.container import reason
 from i3d_lightning.video.damage import Damage, watched
 
@@ -42,7 +42,7 @@ class Request:
     """What a decoder is asked for.
 
     Attributes:
-        function: Reads the file, with its path and the arguments; one that makes an array is also given `empty`.
+        function: Reads the file, given its path, the arguments and, if it makes an array, `empty`.
         path: The file.
         arguments: The others.
         makes_array: Whether the first of what it returns is an array that `empty` made.
@@ -119,10 +119,8 @@ def _serve(connection: Connection, condemned: dict[bytes, bytes]) -> None:
         # Both signals end a process that does not handle them, whatever it is at.
         signal.setitimer(signal.ITIMER_PROF, request.cpu_seconds)
         signal.setitimer(signal.ITIMER_REAL, request.seconds)
-        if why := condemned.get(request.file):
-            answer = Answer(condemned=why)
-        else:
-            answer = _answer(request, memory)
+        why = condemned.get(request.file)
+        answer = Answer(condemned=why) if why else _answer(request, memory)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         new = memory.take_new()

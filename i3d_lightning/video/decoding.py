@@ -63,8 +63,8 @@ def read_clip(
         step: Distance between the frames read: 1 for consecutive ones.
 
     Raises:
-        UnreadableVideoError: The file is missing, empty, not a video, too little of it is left, or it would cost
-            more than `budgets` allow.
+        UnreadableVideoError: The file is missing, empty, not a video, too little of it is left, or it would
+            cost more than `budgets` allow.
     """
     images, position = boundary.read(read_frames, path, start, frames, fps, short_side, step)
     return torch.from_numpy(images[position]).permute(3, 0, 1, 2)

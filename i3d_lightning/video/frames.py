@@ -126,9 +126,9 @@ def _decode(path: Path, timeline: Timeline, moments: list[int], short_side: int,
             filled, converted = filled + 1, frame
     if images is None or filled < len(moments):
         raise _undecodable(path)
-    if sound := timeline.frames - corrupt - frames.failed:
-        if sound < timeline.promised:
-            note(sound, timeline.promised)
+    sound = max(0, timeline.frames - corrupt - frames.failed)
+    if sound < timeline.promised:
+        note(sound, timeline.promised)
     return images
 
 

@@ -159,7 +159,7 @@ def _entries(container: InputContainer, stream: VideoStream) -> int:
 
 
 def _missing_at_the_end(container: InputContainer, last_end: Fraction, rate: Fraction) -> int:
-    """Count the frames that would fill the time between the end of all streams and that which a header says."""
-    start = min(0, Fraction(container.start_time or 0, av.time_base))
+    """Count the frames that would fill the time from the end of all streams to that which a header says."""
+    start = min(Fraction(0), Fraction(container.start_time or 0, av.time_base))
     seconds = Fraction(container.duration or 0, av.time_base) - (last_end - start)
-    return round(seconds * rate) if seconds > max(_UNSURE, 1 / rate) else 0
+    return round(seconds * rate) if seconds > _UNSURE and seconds * rate > 1 else 0

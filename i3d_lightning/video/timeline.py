@@ -123,6 +123,12 @@ def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
         if not stamped:
             tick = 1 / rate
             packets = [(number, number == 0) for number in range(len(packets))]
+        keyframes = [(time, n) for n, (time, is_keyframe) in enumerate(packets) if is_keyframe]
+        if any(after <= before and n > m + 1 for (before, m), (after, n) in pairwise(keyframes)):  # type: ignore[operator]
+            raise UnreadableVideoError(
+                f"The clock of {path} starts again in mid-stream, as if videos had been strung together: cut "
+                f"it there or leave it out."
+            )
         times = sorted(time for time, _ in packets if time is not None)
         first, last = times[0], times[-1]
         frame = max(1, round((last - first) / max(1, len(times) - 1)))
@@ -144,9 +150,7 @@ def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
             end=end,
             # where milliseconds are counted, the second frame at 30 fps is said to appear after 33 of them
             slack=Fraction(1, 2) if frame > 1 else Fraction(0),
-            keyframes=tuple(
-                sorted((time, n) for n, (time, is_keyframe) in enumerate(packets) if is_keyframe)  # type: ignore[misc]
-            ),
+            keyframes=tuple(sorted(keyframes)),  # type: ignore[type-var, arg-type]
             # AVI has no display times: where there are B-frames, frames bear those of decoding order
             reordering=_REORDERING if container.format.name == "avi" and context.has_b_frames else 0,
             stamped=stamped,

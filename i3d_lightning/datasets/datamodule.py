@@ -32,6 +32,7 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.flow import FlowFromFrames, FlowImages, FlowStore, compute_all
 from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.recipe import Recipe
+from i3d_lightning.video import boundary
 from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.images import ImageFrames
 
@@ -172,6 +173,7 @@ class VideoDataModule(L.LightningDataModule):
         self, clips: Dataset[Any], batch_size: int, sampler: Any, collate: Callable[[Sequence[Any]], Any]
     ) -> DataLoader[Any]:
         workers = self.training.workers if self.training.workers >= 0 else _sensible_workers()
+        boundary.start()  # else each data-loading process would start what it decodes in, every epoch
         return DataLoader(
             _ErrorsAsItems(clips),
             batch_size=batch_size,

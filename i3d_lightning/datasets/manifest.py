@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -41,7 +41,7 @@ from i3d_lightning.video.file import VideoFile
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a manifest would hold something else of the same files."""
 
 _TICK = 2_000_000_000
@@ -81,6 +81,8 @@ _FACTS = {
     "frames": pa.int64(), "rate": pa.float64(), "width": pa.int64(), "height": pa.int64(),
     "unreadable": pa.string(),
 }  # fmt: skip
+_MEMORIES = f"files-{VERSION}-"
+"""How files begin in which is kept what is known of files."""
 _FILES = pa.schema({"path": pa.string(), **_FACTS})
 _ROWS = pa.schema(
     {"part": pa.string(), "id": pa.string(), "label": pa.int64(), "group": pa.string()}
@@ -311,11 +313,11 @@ def _describe(paths: Sequence[Path], folder: Path, images: bool = False) -> dict
     names = {path: str(path.absolute()) for path in paths}
     if not names:
         return {}
-    known = _known(folder.glob("files-*.parquet"))
+    known = _known(folder.glob(f"{_MEMORIES}*.parquet"))
     facts = {path: known[name] for path, name in names.items() if name in known and _holds(path, known[name])}
     todo = [path for path in names if path not in facts]
     common = os.path.commonpath([path.absolute().parent for path in paths])
-    memory = folder / f"files-{digest(common)[:16]}.parquet"
+    memory = folder / f"{_MEMORIES}{digest(common)[:16]}.parquet"
     pool = ThreadPoolExecutor(available_cores())  # hashing and reading packets run outside Python's lock
     try:
         parts = [todo[i : i + _AT_ONCE] for i in range(0, len(todo), _AT_ONCE)]
@@ -342,6 +344,8 @@ def _read(path: Path, images: bool) -> Facts:
     seen = time.time_ns()
     try:
         status = path.stat()
+        if not S_ISREG(status.st_mode):  # opening a pipe waits for ever
+            return Facts(seen=seen, unreadable=f"{path} is not a file that can be read: check its path.")
         facts = Facts(status.st_size, status.st_mtime_ns, seen, file_sha256(path))
     except OSError as error:
         return Facts(seen=seen, unreadable=f"{path} cannot be read ({error.strerror}): check the file.")

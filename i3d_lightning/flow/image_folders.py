@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -20,7 +19,9 @@ from torch import Tensor
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import digest
+from i3d_lightning.video import boundary
 from i3d_lightning.video.file import VideoFile
+from i3d_lightning.video.pictures import read_flow_images
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,9 @@ class FlowImages:
         """
         files = self._files(video)
         numbers = (start + np.arange(frames)) % len(files[0])
-        fields = [[_read(direction[n], self.short_side) for n in numbers] for direction in files]
-        try:
-            return torch.from_numpy(np.array(fields))
-        except ValueError as error:
-            raise InputError(
-                f"The flow images of {video.path.stem} below {self.root} differ in size."
-            ) from error
+        x, y = ([direction[number] for number in numbers] for direction in files)
+        fields, _ = boundary.read(read_flow_images, x[0], x, y, self.short_side)
+        return torch.from_numpy(fields.copy())
 
     def _files(self, video: VideoFile) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         video.check()
@@ -105,15 +102,3 @@ def state_of(source: str) -> str:
 @lru_cache(maxsize=65536)
 def _listing(root: Path, pattern: str) -> tuple[Path, ...]:
     return tuple(sorted(root.glob(pattern)) or sorted(root.glob(f"*/{pattern}")))
-
-
-def _read(file: Path, short_side: int) -> UInt8[np.ndarray, "h w"]:
-    image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_GRAYSCALE) if file.stat().st_size else None
-    if image is None:
-        raise InputError(f"{file} cannot be read as an image: it may be cut off, get it again.")
-    scale = short_side / min(image.shape)
-    if scale == 1:
-        return image
-    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-    resized = cv2.resize(image.astype(np.float32) - 127.5, size, interpolation=cv2.INTER_LINEAR)
-    return (resized * scale + 127.5).round().clip(0, 255).astype(np.uint8)

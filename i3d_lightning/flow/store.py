@@ -23,13 +23,15 @@ from i3d_lightning.flow.estimate import estimate_flow
 from i3d_lightning.recipe import Flow, digest, plain
 from i3d_lightning.video import decoding
 from i3d_lightning.video.cores import available_cores
+from i3d_lightning.video.damage import watched
 from i3d_lightning.video.file import VideoFile
 from i3d_lightning.video.transforms import quantise_flow
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
-"""Raised whenever other fields come out of the same settings: 1 was OpenCV's."""
+VERSION = 4
+"""Raised whenever other fields come out of the same settings: 1 was OpenCV's,
+until 3 videos lay as they are stored, not upright."""
 
 SETTINGS = "settings.json"
 
@@ -186,9 +188,12 @@ class FlowStore:
 
     def _try(self, video: VideoFile, device: torch.device) -> int | str:
         try:
-            packed_fields = self._compute(video, device)
+            with watched() as seen:
+                packed_fields = self._compute(video, device)
         except UnreadableVideoError as error:
             return str(error)
+        if seen.damage:
+            log.warning("Flow is of %s only, since the video is damaged: %s", seen.damage, video.path)
         self._write(video, packed_fields)
         return self.length(video)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 
 from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.files import file_sha256
@@ -74,6 +75,8 @@ class VideoFile:
             return self.sha256
         try:
             status = self.path.stat()
+            if not S_ISREG(status.st_mode):  # opening a pipe waits for ever
+                raise UnreadableVideoError(f"{self.path} is not a file that can be read: check its path.")
             return _sha256(self.path, status.st_size, status.st_mtime_ns)
         except OSError as error:
             raise UnreadableVideoError(

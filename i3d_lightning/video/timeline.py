@@ -12,11 +12,10 @@ frames are: a file that breaks off is as long as what is left of it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -24,26 +23,15 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from i3d_lightning.errors import UnreadableVideoError
+from i3d_lightning.video import budgets
+from i3d_lightning.video.container import is_sound, open_video, packets_of
 
 _REORDERING = 16
 """Most frames by which decoding and display order differ: H.264's largest picture buffer (Annex A.3.1)."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file holds.
-
-    Attributes:
-        frames: Frames stored in the file.
-        fps: Its own frame rate, in frames per second.
-        height: Height in pixels.
-        width: Width in pixels.
-    """
-
-    frames: int
-    fps: float
-    height: int
-    width: int
+_TIMED = {"matroska,webm", "flv", "asf"}
+"""Formats whose headers say how long they last; of others FFmpeg may only have guessed it."""
+_UNSURE = 0.25
+"""Seconds by which such a header may differ from what there is, as the end of sound and pictures does."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,11 @@ class Timeline:
     """When the frames of a file are displayed, in ticks of its clock.
 
     Attributes:
-        info: What the file holds.
+        frames: Frames that are there.
+        promised: Frames that its header says there are; at least as many.
+        rate: Its own frame rate, in frames per second.
+        width: Width of stored frames in pixels.
+        height: Height of stored frames in pixels.
         tick: Duration of a tick, in seconds.
         first: When the first frame appears.
         end: When the last frame disappears.
@@ -59,10 +51,13 @@ class Timeline:
         keyframes: Time and packet number of each frame that decoding can start at, by time.
         reordering: Frames within which decoded frames may bear each other's times.
         stamped: Whether packets have times; else frame k is displayed at tick k.
-        broken_off: Whether the file is shorter than its header promises.
     """
 
-    info: VideoInfo
+    frames: int
+    promised: int
+    rate: Fraction
+    width: int
+    height: int
     tick: Fraction
     first: int
     end: int
@@ -70,7 +65,11 @@ class Timeline:
     keyframes: tuple[tuple[int, int], ...]
     reordering: int
     stamped: bool
-    broken_off: bool
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether a good part of what the header promises is not there."""
+        return 10 * self.frames < 9 * self.promised
 
     def length(self, fps: float) -> int:
         """Count the frames at a frame rate."""
@@ -82,7 +81,7 @@ class Timeline:
 
     def packet_before(self, moment: int) -> int:
         """Find the packet from which the frame on display at a moment can be decoded."""
-        margin = self.reordering * (self.end - self.first) // self.info.frames
+        margin = self.reordering * (self.end - self.first) // self.frames
         known = bisect_right(self.keyframes, moment - margin, key=lambda keyframe: keyframe[0])
         return self.keyframes[known - 1][1] if known else 0
 
@@ -95,89 +94,76 @@ def read_timeline(path: Path) -> Timeline:
     """Read the packets of a video file, without decoding them.
 
     Raises:
-        UnreadableVideoError: The file is missing, empty or not a video.
+        UnreadableVideoError: The file is not a video, or its size or length is beyond all bounds.
     """
-    if not path.is_file():
-        raise UnreadableVideoError(f"{path} is not a file: check the path of the video.")
     status = path.stat()
-    if status.st_size == 0:
-        raise UnreadableVideoError(f"{path} is empty: download the video again or leave it out.")
     return _read_timeline(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)  # a length is usually asked for just before a clip is read
 def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
     with open_video(path) as (container, stream):
-        packets = [(packet.pts, packet.is_keyframe) for packet in read_packets(container, stream)]
         context = stream.codec_context
-        if not packets or not context.width or not context.height:
-            raise UnreadableVideoError(f"{path} holds no frame: download the video again or leave it out.")
+        packets: list[tuple[int | None, bool]] = []
+        slots, last_end = 0, Fraction(0)
+        timed = container.format.name in _TIMED
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        for packet in packets_of(container, *([] if timed else [stream])):
+            if timed and packet.pts is not None and packet.time_base:
+                last_end = max(last_end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            if packet.stream_index == stream.index:
+                slots += 1
+                if is_sound(packet):
+                    packets.append((packet.pts, packet.is_keyframe))
+        if not packets:
+            raise UnreadableVideoError(f"{path} holds no frame: download the video again or leave it out.")
+        budgets.check_size(path, context.width, context.height)
         tick = stream.time_base or 1 / rate
         stamped = all(time is not None for time, _ in packets)
         if not stamped:
             tick = 1 / rate
             packets = [(number, number == 0) for number in range(len(packets))]
-        times = [time for time, _ in packets]
-        first, last = min(times), max(times)
+        keyframes = [(time, n) for n, (time, is_keyframe) in enumerate(packets) if is_keyframe]
+        if any(after <= before and n > m + 1 for (before, m), (after, n) in pairwise(keyframes)):  # type: ignore[operator]
+            raise UnreadableVideoError(
+                f"The clock of {path} starts again in mid-stream, as if videos had been strung together: cut "
+                f"it there or leave it out."
+            )
+        times = sorted(time for time, _ in packets if time is not None)
+        first, last = times[0], times[-1]
         frame = max(1, round((last - first) / max(1, len(times) - 1)))
         end = last + frame
-        promised = max(
-            stream.frames / rate,
-            (stream.duration or 0) * (stream.time_base or 0),
-            Fraction(container.duration or 0, av.time_base) if len(container.streams) == 1 else 0,
-        )
+        still = max((after - before for before, after in pairwise(times)), default=0)
+        budgets.check_times(path, float((end - first) * tick), float(still * tick))
+        if timed:
+            missing = _missing_at_the_end(container, last_end, rate)
+        else:
+            missing = max(0, _entries(container, stream) - slots)
         return Timeline(
-            info=VideoInfo(len(packets), float(rate), context.height, context.width),
+            frames=len(packets),
+            promised=max(len(packets), slots + missing),
+            rate=rate,
+            width=context.width,
+            height=context.height,
             tick=tick,
             first=first,
             end=end,
             # where milliseconds are counted, the second frame at 30 fps is said to appear after 33 of them
             slack=Fraction(1, 2) if frame > 1 else Fraction(0),
-            keyframes=tuple(
-                sorted((time, n) for n, (time, is_keyframe) in enumerate(packets) if is_keyframe)
-            ),
+            keyframes=tuple(sorted(keyframes)),  # type: ignore[type-var, arg-type]
             # AVI has no display times: where there are B-frames, frames bear those of decoding order
             reordering=_REORDERING if container.format.name == "avi" and context.has_b_frames else 0,
             stamped=stamped,
-            broken_off=(end - first) * tick < promised * Fraction(9, 10),
         )
 
 
-@contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the video stream of a file.
-
-    Raises:
-        UnreadableVideoError: The file is not a video.
-    """
-    try:
-        container = av.open(f"file:{path}")  # else what a name has before a colon is taken for a protocol
-    except (av.FFmpegError, OSError) as error:
-        raise UnreadableVideoError(
-            f"{path} cannot be read as a video ({reason(error)}): is it complete?"
-        ) from error
-    with container:
-        still = container.format.name == "image2" or container.format.name.endswith("_pipe")
-        if still or not container.streams.video:
-            raise UnreadableVideoError(f"{path} holds no video: give a file with moving pictures.")
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # data-loading processes already share the cores
-        yield container, stream
+def _entries(container: InputContainer, stream: VideoStream) -> int:
+    """Count the frames that a header lists; of MP4 those that remain after edits, which cut frames off."""
+    return len(stream.index_entries) if container.format.name.startswith("mov") else stream.frames
 
 
-def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """Yield a stream's packets in the file's order, up to where it breaks off."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        if packet.size and not packet.is_corrupt:
-            yield packet
-
-
-def reason(error: Exception) -> str:
-    """Say what FFmpeg or the system says is wrong."""
-    return getattr(error, "strerror", None) or str(error)
+def _missing_at_the_end(container: InputContainer, last_end: Fraction, rate: Fraction) -> int:
+    """Count the frames that would fill the time from the end of all streams to that which a header says."""
+    start = min(Fraction(0), Fraction(container.start_time or 0, av.time_base))
+    seconds = Fraction(container.duration or 0, av.time_base) - (last_end - start)
+    return round(seconds * rate) if seconds > _UNSURE and seconds * rate > 1 else 0

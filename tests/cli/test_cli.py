@@ -129,7 +129,9 @@ def test_predict_goes_on_after_a_bad_video_and_says_so(assets, tmp_path, capsys)
     assert stop.value.code == 1
     said = capsys.readouterr()
     assert str(bad) in said.err
-    first, second = (json.loads(line) for line in said.out.splitlines())
+    unread, first, second = (json.loads(line) for line in said.out.splitlines())
+    assert unread["video"] == str(bad)
+    assert f"error: {unread['error']}" in said.err
     assert (first["video"], len(first["predictions"])) == (str(clips[0]), 5)
     assert first["predictions"][0]["label"] == "arm wrestling"
     assert first["predictions"][0]["probability"] == pytest.approx(1.0, abs=0.005)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 
+import broken
 import lightning as L
 import pytest
 import torch
@@ -13,6 +15,7 @@ from i3d_lightning.datasets.registry import read_dataset
 from i3d_lightning.errors import InputError
 from i3d_lightning.flow import FlowStore, FlowToCome, compute_all
 from i3d_lightning.recipe import Clips, Flow, Recipe, Training
+from i3d_lightning.video import boundary, decoding
 from i3d_lightning.video.file import ChangedFileError
 
 RECIPE = Recipe(
@@ -357,3 +360,40 @@ def test_on_the_real_ten_classes(assets):
     assert batch["label"].tolist() == [data.train_videos[i].label for i in batch["index"]]
     (whole,) = next(iter(data.test_dataloader()))["groups"]
     assert whole["clips"][0].shape == (1, 3, 118, 56, 56)  # 141 frames at 30000 / 1001 fps
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_and_test_go_on_after_videos_that_crash_the_decoder_or_hang(
+    split, tmp_path, monkeypatch, caplog, workers
+):
+    """With the same clips as if these videos could not have been read from the start."""
+
+    def module(*names):
+        def spoil(videos):
+            spoilt = [dataclasses.replace(video, path=tmp_path / name) for video, name in zip(videos, names)]  # noqa: B905
+            return (*spoilt, *videos[2:])
+
+        spoilt = dataclasses.replace(split, train=spoil(split.train), test=spoil(split.test))
+        return VideoDataModule(spoilt, "rgb", recipe(workers=workers), seed=3)
+
+    def tested(data):
+        batches = list(data.test_dataloader())
+        return (
+            [int(group["clips"][0].long().sum()) for batch in batches for group in batch["groups"]],
+            {index: why for batch in batches for index, why in batch["unreadable"].items()},
+        )
+
+    for name in ("crashes.avi", "hangs.avi"):
+        shutil.copyfile(split.train[0].path, tmp_path / name)
+    for name in ("no.avi", "none.avi"):
+        (tmp_path / name).write_bytes(b"no video")
+    monkeypatch.setattr(decoding, "read_frames", broken.read_frames)
+    monkeypatch.setattr(boundary, "CPU_SECONDS", 0.5)
+    hostile, unreadable = module("crashes.avi", "hangs.avi"), module("no.avi", "none.avi")
+    assert fit(hostile, tmp_path, epochs=3)[0].seen == fit(unreadable, tmp_path, epochs=3)[0].seen
+    assert "crashes.avi crashes the decoder" in caplog.text
+    assert "hangs.avi takes too long to decode" in caplog.text
+    (sums, why), (expected, _) = tested(hostile), tested(unreadable)
+    assert sums == expected
+    assert "crashes the decoder" in why[0]
+    assert "takes too long" in why[1]

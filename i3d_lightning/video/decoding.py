@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import chain, islice, repeat
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from i3d_lightning.errors import UnreadableVideoError
+from i3d_lightning.video.damage import note
 from i3d_lightning.video.timeline import (
     Timeline,
     VideoInfo,
@@ -86,6 +88,8 @@ def read_clip(
         raise UnreadableVideoError(
             f"{path} breaks off after {length} of {frames} frames: download it again or leave it out."
         )
+    if timeline.broken_off:
+        note(length, round(timeline.promised * Fraction(fps).limit_denominator(1001)))
     wanted = (start + step * np.arange(frames)) % length
     distinct, position = np.unique(wanted, return_inverse=True)
     images = _decode(path, timeline, [timeline.moment(frame, fps) for frame in distinct.tolist()], short_side)

@@ -60,6 +60,7 @@ class Timeline:
         reordering: Frames within which decoded frames may bear each other's times.
         stamped: Whether packets have times; else frame k is displayed at tick k.
         broken_off: Whether the file is shorter than its header promises.
+        promised: What its header promises, in seconds.
     """
 
     info: VideoInfo
@@ -71,6 +72,7 @@ class Timeline:
     reordering: int
     stamped: bool
     broken_off: bool
+    promised: Fraction
 
     def length(self, fps: float) -> int:
         """Count the frames at a frame rate."""
@@ -141,6 +143,7 @@ def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
             reordering=_REORDERING if container.format.name == "avi" and context.has_b_frames else 0,
             stamped=stamped,
             broken_off=(end - first) * tick < promised * Fraction(9, 10),
+            promised=Fraction(promised),
         )
 
 

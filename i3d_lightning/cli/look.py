@@ -124,8 +124,8 @@ def compare(
         if differently:
             video, (ours, theirs) = next(iter(differently.items()))
             print(
-                f"The two did not read the same: {len(differently)} test videos differ, such as {video}, "
-                f"{ours} and {theirs}."
+                f"They did not read the same of {len(differently)} test videos, such as {video}: {ours}, and "
+                f"{theirs}."
             )
         changes = statistics.class_changes(before, after, classes).round(1)
         print(f"\nTop-1 of each class, in percent:\n{changes.to_string()}")

@@ -332,9 +332,9 @@ def collate(items: Sequence[Clip]) -> Batch:
 def worst(accounts: Iterable[Mapping[str, Damage]]) -> dict[str, Damage]:
     """Keep for each video the reading of which the least was there."""
     found: dict[str, Damage] = {}
-    for id_, damage in (entry for account in accounts for entry in account.items()):
-        if id_ not in found or damage.read / damage.of < found[id_].read / found[id_].of:
-            found[id_] = damage
+    for account in accounts:
+        for id_, damage in account.items():
+            found[id_] = min(found.get(id_, damage), damage, key=lambda d: d.read / d.of)
     return found
 
 

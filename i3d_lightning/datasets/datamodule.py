@@ -152,7 +152,8 @@ class VideoDataModule(L.LightningDataModule):
             if id_ not in self.unreadable:
                 log.warning("A video is left out of training: %s", why)
                 self.unreadable[id_] = why
-        self.partly = worst([self.partly, batch.pop("partly", {})])
+        if partly := batch.pop("partly", {}):
+            self.partly = worst([self.partly, partly])
         if batch["clips"] is None:
             *_, why = unreadable.values()
             raise InputError(f"Too many videos in a row could not be read, the last one because: {why}")

@@ -1,9 +1,10 @@
 """One video's quantised flow in one file: losslessly compressed, any range readable, every field checked.
 
 A field is a greyscale image, x above y, coded by itself with FFV1 (RFC 9043), which takes half of
-PNG's space. The layout, little-endian: `I3DFLOW1`; number of fields, height, width and size of the
-coder's configuration (uint32); size and CRC-32 of each field (uint32 pairs); the configuration;
-CRC-32 of all this (uint32); then the fields.
+PNG's space. The layout, little-endian: `I3DFLOW2`; number of fields, height, width and size of the
+coder's configuration, then how many frames of the video were read, and of how many where that is not
+all, else 0 and 0 (uint32); size and CRC-32 of each field (uint32 pairs); the configuration; CRC-32 of
+all this (uint32); then the fields.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-_HEADER = struct.Struct("<8s4I")
-_MAGIC = b"I3DFLOW1"
+from i3d_lightning.video.damage import Damage, note, watched
+
+_HEADER = struct.Struct("<8s6I")
+_MAGIC = b"I3DFLOW2"
 _CRC = struct.Struct("<I")
 
 
@@ -30,29 +33,34 @@ class DamagedFlowError(Exception):
 
 
 def pack(chunks: Iterable[UInt8[np.ndarray, "2 _ h w"]]) -> bytes:
-    """Pack consecutive fields, at least one, into what a file of them holds."""
+    """Pack consecutive fields, at least one, into what a file of them holds.
+
+    Damage that is noticed while the chunks are made is kept with them.
+    """
     packets: list[bytes] = []
     codec: av.VideoCodecContext | None = None
-    for chunk in chunks:
-        if codec is None:
-            height, width = chunk.shape[2:]
-            codec = _codec("w", height, width)
-            codec.time_base = Fraction(1, 25)  # asked for, but without meaning here
-            codec.options = {"level": "3", "g": "1", "coder": "1"}
-        for field in chunk.swapaxes(0, 1):
-            image = np.ascontiguousarray(field.reshape(2 * height, width))
-            packets += map(bytes, codec.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+    with watched() as seen:
+        for chunk in chunks:
+            if codec is None:
+                height, width = chunk.shape[2:]
+                codec = _codec("w", height, width)
+                codec.time_base = Fraction(1, 25)  # asked for, but without meaning here
+                codec.options = {"level": "3", "g": "1", "coder": "1"}
+            for field in chunk.swapaxes(0, 1):
+                image = np.ascontiguousarray(field.reshape(2 * height, width))
+                packets += map(bytes, codec.encode(av.VideoFrame.from_ndarray(image, format="gray")))
     assert codec is not None
+    frames = (seen.damage.read, seen.damage.of) if seen.damage else (0, 0)
     packets += map(bytes, codec.encode(None))
     configuration = codec.extradata or b""
     table = np.array([(len(packet), zlib.crc32(packet)) for packet in packets], "<u4")
-    header = _HEADER.pack(_MAGIC, len(packets), height, width, len(configuration))
+    header = _HEADER.pack(_MAGIC, len(packets), height, width, len(configuration), *frames)
     header += table.tobytes() + configuration
     return b"".join([header, _CRC.pack(zlib.crc32(header)), *packets])
 
 
 def read(path: Path, start: int, frames: int) -> UInt8[np.ndarray, "2 t h w"]:
-    """Read consecutive fields, looped where there are fewer.
+    """Read consecutive fields, looped where there are fewer, and note the damage of the video they are of.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -60,6 +68,8 @@ def read(path: Path, start: int, frames: int) -> UInt8[np.ndarray, "2 t h w"]:
     """
     with path.open("rb") as file:
         header = _read_header(file)
+        if header.damage:
+            note(header.damage.read, header.damage.of)
         codec = _codec("r", header.height, header.width)
         codec.extradata = header.configuration
         fields = np.empty((2, frames, header.height, header.width), np.uint8)
@@ -91,19 +101,28 @@ class _Header:
     offsets: list[int]
     sizes: list[int]
     checksums: list[int]
+    damage: Damage | None
 
 
 def _read_header(file: BinaryIO) -> _Header:
     start = file.read(_HEADER.size)
     if len(start) < _HEADER.size or not start.startswith(_MAGIC):
         raise DamagedFlowError(f"{file.name} is not a flow file")
-    _, fields, height, width, size = _HEADER.unpack(start)
+    _, fields, height, width, size, read, of = _HEADER.unpack(start)
     rest = file.read(8 * fields + size)
     if file.read(_CRC.size) != _CRC.pack(zlib.crc32(start + rest)) or not fields:
         raise DamagedFlowError(f"the header of {file.name} does not match its checksum")
     sizes, checksums = np.frombuffer(rest, "<u4", 2 * fields).reshape(fields, 2).T.astype(np.int64)
     offsets = file.tell() + np.cumsum(sizes) - sizes
-    return _Header(height, width, rest[8 * fields :], offsets.tolist(), sizes.tolist(), checksums.tolist())
+    return _Header(
+        height,
+        width,
+        rest[8 * fields :],
+        offsets.tolist(),
+        sizes.tolist(),
+        checksums.tolist(),
+        Damage(read, of) if of else None,
+    )
 
 
 def _codec(mode: str, height: int, width: int) -> av.VideoCodecContext:

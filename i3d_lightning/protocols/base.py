@@ -198,7 +198,8 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
         name: float(trainer.callback_metrics[name]) for name in logged if name in trainer.callback_metrics
     }
     unreadable = {"train": merged(data.unreadable), "test": {}}
-    partly = {"train": {id_: str(much) for id_, much in worst(gathered(data.partly)).items()}, "test": {}}
+    damaged = worst(gathered(data.partly))
+    partly = {"train": {id_: str(damaged[id_]) for id_ in sorted(damaged)}, "test": {}}
     if DATASETS[job.experiment.dataset].teaches is None:  # in pretraining, fit/top1 says enough
         seen = _predict(trainer, stream, data, data.train_videos, job.classes)
         metrics["train_top1"] = seen.predictions.accuracy()

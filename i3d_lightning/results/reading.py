@@ -100,9 +100,9 @@ def too_many_unreadable(runs: Iterable[Run], most: float) -> str | None:
     found = [sentence for run in runs for sentence in _too_many(run, most)]
     if not found:
         return None
-    others = f" (and more than that in {len(found) - 1} other cases)" if found[1:] else ""
-    lost, remedy = found[0]
-    return f"{lost}, where --max_unreadable allows {100 * most:g} %{others}: {remedy}"
+    (lost, remedy), *others = found
+    more = f" (likewise in {len(others)} more)" if others else ""
+    return f"{lost}, where --max_unreadable allows {100 * most:g} %{more}: {remedy}"
 
 
 def _too_many(run: Run, most: float) -> Iterator[tuple[str, str]]:

@@ -147,7 +147,7 @@ class Summary:
         return [float(np.mean([s.predictions.accuracy(k) for s in parts])) for parts in self.by_seed]
 
     def most(self, kind: str, part: str) -> int:
-        """Count the videos of a part that are `unreadable`, or read `partly`: of each split its seeds' most."""
+        """Count a part's videos that are `unreadable` or `partly` read: of each split the most over seeds."""
         by_split = zip(*self.by_seed, strict=True)
         return sum(max(score.reading.counts(kind)[part] for score in seeds) for seeds in by_split)
 

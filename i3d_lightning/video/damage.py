@@ -1,4 +1,4 @@
-"""What decoding notices of damage while it reads a video all the same."""
+"""What was missing or corrupt in videos that were read all the same."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Damage:
-    """How much of a video was read.
+    """How much of a video could be read.
 
     Attributes:
-        read: Frames that were read.
-        of: Frames that should have been.
+        read: Frames of the file that are there and decode without an error, as far as they were looked at.
+        of: Frames that it should have.
     """
 
     read: int
@@ -24,29 +24,35 @@ class Damage:
         return f"{self.read} of {self.of} frames"
 
 
-@dataclass
 class Seen:
-    """What was noticed within a `watched` block: the worst, or None."""
+    """What was noticed within a `watched` block.
+
+    Attributes:
+        damage: The worst of it; None where everything was sound.
+    """
 
     damage: Damage | None = None
 
+    def add(self, found: Damage) -> None:
+        if self.damage is None or found.read * self.damage.of < self.damage.read * found.of:
+            self.damage = found
 
-_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
+
+_watching: ContextVar[tuple[Seen, ...]] = ContextVar("watching", default=())
 
 
 @contextmanager
 def watched() -> Iterator[Seen]:
-    """Collect the damage that decoding notices while videos are read inside the block."""
+    """Collect what is noticed while videos are read within the block, also within blocks inside it."""
     seen = Seen()
-    token = _seen.set(seen)
+    token = _watching.set((*_watching.get(), seen))
     try:
         yield seen
     finally:
-        _seen.reset(token)
+        _watching.reset(token)
 
 
 def note(read: int, of: int) -> None:
-    """Tell the innermost open block of damage."""
-    seen = _seen.get()
-    if seen is not None and (seen.damage is None or read / of < seen.damage.read / seen.damage.of):
-        seen.damage = Damage(read, of)
+    """Say that so many frames of a video are sound, to whoever watches."""
+    for seen in _watching.get():
+        seen.add(Damage(read, of))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from i3d_lightning.flow import packed
+from i3d_lightning.video.damage import Damage, note, watched
 
 
 @pytest.fixture
@@ -26,6 +27,21 @@ def file(tmp_path, fields):
 def test_any_range_comes_back_looped(file, fields, start, frames):
     expected = fields[:, (start + np.arange(frames)) % 12]
     np.testing.assert_array_equal(packed.read(file, start, frames), expected)
+
+
+def test_how_much_of_the_video_was_read_is_kept_with_its_flow(file, fields):
+    def chunks():
+        yield fields[:, :5]
+        note(28, 139)
+        yield fields[:, 5:]
+
+    with watched() as sound:
+        packed.read(file, 0, 3)
+    assert sound.damage is None
+    file.write_bytes(packed.pack(chunks()))
+    with watched() as seen:
+        np.testing.assert_array_equal(packed.read(file, 0, 12), fields)
+    assert seen.damage == Damage(28, 139)
 
 
 def test_takes_less_space_than_png(fields, file):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import yaml
@@ -14,6 +16,7 @@ from i3d_lightning.results.predictions import Predictions
 from i3d_lightning.results.runs import CONFIG, PREDICTIONS, RESULT
 from i3d_lightning.results.scores import Score
 
+EMPTY: Mapping = MappingProxyType({})
 ORDER = {"origin": 0, "fixed": 1, "full-ft": 2}
 
 
@@ -49,8 +52,13 @@ def score(
     )
 
 
-def write_run(root: Path, experiment: Experiment, right: int, of: int = 12, **protocol) -> Path:
-    """A complete run of three classes with `right` of `of` videos right."""
+def write_run(
+    root: Path, experiment: Experiment, right: int, of: int = 12, reading: Mapping = EMPTY, **protocol
+) -> Path:
+    """A complete run of three classes with `right` of `of` videos right, of 40 training videos.
+
+    `reading` is what its result says of videos that could not be read, or only in part.
+    """
     folder = root / experiment.folder
     logits = np.zeros((of, 3), np.float32)
     logits[np.arange(of), [i % 3 if i < right else (i + 1) % 3 for i in range(of)]] = 1
@@ -67,6 +75,9 @@ def write_run(root: Path, experiment: Experiment, right: int, of: int = 12, **pr
         "missing": {"train": 0, "test": 0},
         "weights": None if experiment.pretraining == "none" else {"sha256": "w"},
         "tested_on": "test",
+        "videos": of,
+        "train_videos": 40,
+        **reading,
     }
     (folder / RESULT).write_text(json.dumps(result))
     return folder

@@ -22,7 +22,10 @@ def recipe(**training) -> Recipe:
 def items(n: int, classes: int = 3) -> list[dict]:
     generator = torch.Generator().manual_seed(0)
     clips = torch.randint(0, 256, (n, 3, 9, 32, 32), dtype=torch.uint8, generator=generator)
-    return [{"clips": (c,), "label": i % classes, "index": i, "error": None} for i, c in enumerate(clips)]
+    return [
+        {"clips": (c,), "label": i % classes, "index": i, "error": None, "partly": None}
+        for i, c in enumerate(clips)
+    ]
 
 
 def batches(n: int, size: int = 2) -> DataLoader:

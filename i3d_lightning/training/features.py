@@ -95,8 +95,8 @@ def frozen_features(
     if todo:
         log.info("Features: %d of %d videos to compute, the others are stored.", len(todo), len(videos))
 
-        def keep(index: int, feature: Tensor) -> None:
-            store.put(contents[todo[index].path], feature, stream.partly.get(index))
+        def keep(index: int, feature: Tensor, partly: str | None) -> None:
+            store.put(contents[todo[index].path], feature, partly)
 
         stream = FrozenStream(network, data.clips, keep)
         trainer.predict(stream, datamodule=data.whole(todo), return_predictions=False)

@@ -14,12 +14,12 @@ from i3d_lightning.results.runs import collect
 from i3d_lightning.results.scores import Index, scores
 
 RGB = {
-    "unreadable": {"train": {"a": "empty"}, "test": {"x": "empty"}},
-    "partly_read": {"train": {}, "test": {"y": "28 of 139 frames", "z": "9 of 10 frames"}},
+    "unreadable": {"train": {"a": "empty"}, "test": {"v7": "empty"}},
+    "partly_read": {"train": {}, "test": {"v8": "28 of 139 frames", "v9": "9 of 10 frames"}},
 }
 FLOW = {
-    "unreadable": {"train": {}, "test": {"x": "empty", "y": "a single frame"}},
-    "partly_read": {"train": {"a": "1 of 2 frames", "b": "1 of 2 frames"}, "test": {"z": "9 of 10 frames"}},
+    "unreadable": {"train": {}, "test": {"v7": "empty", "v8": "a single frame"}},
+    "partly_read": {"train": {"a": "1 of 2 frames", "b": "1 of 2 frames"}, "test": {"v9": "9 of 10 frames"}},
 }
 
 
@@ -35,15 +35,15 @@ def test_a_fusion_has_the_videos_of_both_streams_each_once(tmp_path):
     fused = found[FUSION]
     assert {part: list(videos) for part, videos in fused.unreadable.items()} == {
         "train": ["a"],
-        "test": ["x", "y"],
+        "test": ["v7", "v8"],
     }
-    assert {part: set(videos) for part, videos in fused.partly.items()} == {"train": {"b"}, "test": {"z"}}
+    assert {part: set(videos) for part, videos in fused.partly.items()} == {"train": {"b"}, "test": {"v9"}}
     assert fused.counts("unreadable") == {"train": 1, "test": 2}
     assert found["rgb"].counts("partly") == {"train": 0, "test": 2}
 
 
 def test_of_a_result_of_an_earlier_version_nothing_is_known(tmp_path):
-    (found,) = scores(runs(tmp_path, rgb={"unreadable": RGB["unreadable"]}))
+    (found,) = scores(runs(tmp_path, rgb={"unreadable": RGB["unreadable"], "partly_read": None}))
     assert found.reading.counts("partly") == {"train": 0, "test": 0}
     assert found.reading.counts("unreadable") == {"train": 1, "test": 1}
     assert not Reading.of({})
@@ -64,9 +64,9 @@ def test_over_seeds_the_most_counts_and_over_splits_the_sum():
 
 def test_two_runs_that_read_other_frames_differ():
     one, other = Reading.of(RGB), Reading.of(FLOW)
-    assert one.differently(other) == {"y": ("28 of 139 frames", "nothing")}
+    assert one.differently(other) == {"v8": ("28 of 139 frames", "nothing")}
     assert one.differently(one) == {}
-    assert one.differently(Reading())["x"] == ("nothing", "all of it")
+    assert one.differently(Reading())["v7"] == ("nothing", "all of it")
 
 
 def test_more_unreadable_videos_than_allowed_are_named_with_the_first_reason(tmp_path):
@@ -76,7 +76,7 @@ def test_more_unreadable_videos_than_allowed_are_named_with_the_first_reason(tmp
     assert too_many_unreadable(found, 0.05) == (
         "1 of the 12 test videos of ucf101-1/i3d-rgb/kinetics/full-ft/seed0 (8.3 %) could not be read, where "
         "--max_unreadable allows 5 %: mend them and run it again with another --name, or allow more; the "
-        "first is x: empty"
+        "first is v7: empty"
     )
     said = too_many_unreadable(found, 0.0)
     assert said is not None

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from results.made import write_run
@@ -21,6 +22,7 @@ from i3d_lightning.recipe import merge
 from i3d_lightning.results.reading import too_many_unreadable
 from i3d_lightning.results.runs import Run
 from i3d_lightning.study import run as study_run
+from i3d_lightning.study import tracking
 from i3d_lightning.study.planner import save_cell
 from i3d_lightning.study.workspace import Workspace
 
@@ -76,9 +78,11 @@ def result(damaged: Path, protocol: str, seed: int = 0) -> dict:
     return json.loads((folder / "result.json").read_text())
 
 
-def test_damaged_videos_are_in_the_log_the_result_and_the_table(run, damaged, place, capsys, caplog):
+def test_damaged_videos_are_in_the_log_the_result_and_the_table(run, damaged, capsys, caplog, monkeypatch):
     """Also where a stored feature is all that is left of the video; too many end in exit status 1."""
     caplog.set_level(logging.INFO)
+    sent: dict[str, pd.DataFrame] = {}  # to wandb
+    monkeypatch.setattr(tracking, "log_tables", lambda tables, root: sent.update(tables))
     for protocol, flags in (("origin", ()), ("fixed", ()), ("fixed", ("--seed=1",))):
         caplog.clear()
         assert run(protocol, *flags) == 1
@@ -99,6 +103,10 @@ def test_damaged_videos_are_in_the_log_the_result_and_the_table(run, damaged, pl
         assert "(12.5 %) could not be read, where --max_unreadable allows 5 %" in last
         assert f"the first is {EMPTY}: " in last
     assert "| 0 train, 1 test | 1 train, 1 test |" in (damaged.parent / "runs/table.md").read_text()
+    assert set(sent["results"]["partly read"]) == {"1 train, 1 test"}
+    assert set(sent["numbers"]["unreadable_test"]) == {1}
+    counts = "unreadable 0 train and 1 test, partly read 1 train and 1 test."
+    assert sent["notes"]["note"].str.endswith(counts).all()
 
 
 def test_a_complete_run_is_held_to_the_limit_too_and_not_changed_by_it(run, damaged, capsys):
@@ -132,14 +140,8 @@ def test_grid_and_cell_end_likewise(damaged, place, tmp_path, capsys):
     """A cell on its own only where it is asked to: whoever planned it looks at all of them."""
     recipe = merge(TINY, {"clips": {"train_frames": 10, "test_frames": 10, "snapshot": 10}})
     grid = {
-        "cells": [
-            {
-                "architecture": ["two-stream"],
-                "stream": ["rgb"],
-                "protocol": ["origin"],
-                "pretraining": ["none"],
-            }
-        ],
+        "cells": [{"architecture": ["two-stream"], "stream": ["rgb"], "protocol": ["origin"]}],
+        "pretraining": ["none"],
         "dataset": ["ucf101"],
         "split": [1],
         "recipe": recipe,
@@ -199,7 +201,7 @@ def test_many_are_named_in_part(caplog, tmp_path):
 def test_a_comparison_says_what_each_run_read(tmp_path, capsys):
     whole = Experiment("i3d", "rgb", "none", "origin", "ucf101")
     lost = {
-        "unreadable": {"train": {}, "test": {"v3": "empty"}},
+        "unreadable": {"train": {}, "test": {"v7": "empty"}},
         "partly_read": {"train": {"t": "1 of 2 frames"}, "test": {"v1": "28 of 139 frames"}},
     }
     write_run(tmp_path, whole, 6)
@@ -211,13 +213,13 @@ def test_a_comparison_says_what_each_run_read(tmp_path, capsys):
         f"{names[0]}   50.0 %",
         f"{names[1]}   50.0 % (unreadable: 0 train, 1 test; partly read: 1 train, 1 test)",
     ]
-    assert (
-        "They did not read the same of 2 test videos, such as v1: all of it, and 28 of 139 frames." in lines
+    assert lines[3] == (
+        "They did not read the same of 2 test videos, such as v1: all of it, and 28 of 139 frames."
     )
     main(["compare", *names, f"--runs={tmp_path}", "--json"])
     assert json.loads(capsys.readouterr().out)["read_differently"] == {
         "v1": ["all of it", "28 of 139 frames"],
-        "v3": ["all of it", "nothing"],
+        "v7": ["all of it", "nothing"],
     }
     main(["compare", names[0], names[0], f"--runs={tmp_path}"])
     assert "did not read the same" not in capsys.readouterr().out

@@ -19,22 +19,26 @@ def predict(
         videos: Video files.
         weights: A name (see `i3d weights list`) or path.
         top: How many classes to show.
-        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`).
+        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`), and `partly_read`
+            where not all of it could be read.
     """
     from i3d_lightning.predict.predictor import Predictor
+    from i3d_lightning.video.damage import watched
 
     predictor = Predictor(weights)
     failed = 0
     for video in videos:
         try:
-            best = predictor(Path(video), top)
+            with watched() as seen:
+                best = predictor(Path(video), top)
         except InputError as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
             continue
         if json:
             answer = [{"label": label, "probability": round(p, 6)} for label, p in best]
-            print(dumps({"video": video, "predictions": answer}), flush=True)
+            partly = {"partly_read": str(seen.damage)} if seen.damage else {}
+            print(dumps({"video": video, "predictions": answer, **partly}), flush=True)
         else:
             print(video)
             for label, p in best:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from json import loads
@@ -14,6 +15,9 @@ from i3d_lightning.cli.parser import RecipeChanges
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, STREAMS, Experiment
 from i3d_lightning.recipe import Changes, merge, plain
+
+MAX_UNREADABLE = 0.05
+"""Share of videos that may be unreadable; more is no longer a few bad downloads."""
 
 
 def pretrain(
@@ -28,6 +32,7 @@ def pretrain(
     precision: str | None = None,
     recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
     on: str = "local",
+    max_unreadable: float = MAX_UNREADABLE,
     json: bool = False,
 ) -> None:
     """Train on Kinetics or ImageNet: these weights are what pretraining of that name means from then on.
@@ -44,6 +49,7 @@ def pretrain(
         recipe: Settings that differ from the data set's recipe.
         space: Where things are kept.
         on: Where to run: `local`, or another launcher.
+        max_unreadable: As in `i3d experiment`.
         json: Print one JSON object a line for each result.
     """
     from i3d_lightning.datasets import DATASETS
@@ -54,7 +60,7 @@ def pretrain(
         raise InputError(f"Pretraining is on {teachers}, not on {dataset}: use i3d experiment.")
     architecture = architecture or (IMAGE_NETWORK if DATASETS[dataset].images else "i3d")
     cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], [seed])
-    _run(cells, weights, root, _changes(recipe, precision), space, on, json)
+    _run(cells, weights, root, _changes(recipe, precision), space, on, max_unreadable, json)
 
 
 def experiment(
@@ -72,6 +78,7 @@ def experiment(
     precision: str | None = None,
     recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
     on: str = "local",
+    max_unreadable: float = MAX_UNREADABLE,
     json: bool = False,
 ) -> None:
     """Run a protocol on a data set, then print the table of all runs so far.
@@ -93,6 +100,8 @@ def experiment(
         recipe: Settings that differ from the data set's recipe.
         space: Where things are kept.
         on: Where to run: `local`, or another launcher.
+        max_unreadable: Share of the training or test videos of a run, from 0 to 1: where more cannot be
+            read, the exit status is 1. Nothing that is computed or stored depends on it.
         json: Print one JSON object a line for each experiment and each fusion, after the table.
     """
     from i3d_lightning.datasets.demo import TARGETS
@@ -102,7 +111,7 @@ def experiment(
         raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
     numbers = range(seed, seed + seeds)
     cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
-    _run(cells, weights, root, _changes(recipe, precision), space, on, json)
+    _run(cells, weights, root, _changes(recipe, precision), space, on, max_unreadable, json)
 
 
 def grid(
@@ -112,6 +121,7 @@ def grid(
     seeds: int | None = None,
     precision: str | None = None,
     on: str = "local",
+    max_unreadable: float = MAX_UNREADABLE,
     dry_run: bool = False,
 ) -> None:
     """Run what is missing of a grid of experiments, and print the table of it.
@@ -123,14 +133,17 @@ def grid(
         precision: As in `i3d experiment`, where the file says nothing else.
         space: Where things are kept.
         on: Where to run: `local`, or another launcher.
+        max_unreadable: As in `i3d experiment`.
         dry_run: List the cells in their order instead of running them.
     """
     from i3d_lightning.launch import LAUNCHERS
+    from i3d_lightning.results.reading import check_share
     from i3d_lightning.results.runs import is_complete
     from i3d_lightning.study import grid as grids
     from i3d_lightning.study.planner import plan
 
     _quieten_lightning()
+    check_share(max_unreadable)
     wanted = grids.read_grid(file)
     if seeds is not None:
         if seeds < 1:
@@ -146,28 +159,34 @@ def grid(
         return
     overview = launcher(planned, space)
     _show_table(space)
+    failure = ""
     if overview.failed:
         reasons = "".join(f"\n  {cell.name}: {why}" for cell, why in overview.failed.items())
-        raise InputError(
+        failure = (
             f"{len(overview.failed)} of {len(planned.cells)} cells failed; "
             f"the same command runs them again:{reasons}"
         )
+    _end(overview.done, max_unreadable, failure)
 
 
-def cell(file: Path, json: bool = False) -> None:
+def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
     """Run one planned cell from the file that a launcher wrote.
 
     Args:
         file: The planned cell.
+        max_unreadable: As in `i3d experiment`; not looked at here if not said, since whoever planned the
+            cell looks at all of them, and its launcher would take it for failed.
         json: Print one JSON object with its result.
     """
     from i3d_lightning.registry import import_plugins
+    from i3d_lightning.results.reading import check_share
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import load_cell
     from i3d_lightning.study.run import run
     from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
+    check_share(max_unreadable)
     try:
         content = loads(file.read_text())
     except (OSError, ValueError) as error:
@@ -176,6 +195,7 @@ def cell(file: Path, json: bool = False) -> None:
     done = run(*load_cell(content))
     if json and is_rank_zero():
         print_json(score.as_json() for score in scores([done]))
+    _end([done], max_unreadable)
 
 
 def _run(
@@ -185,14 +205,17 @@ def _run(
     changes: Changes,
     space: Any,  # a Workspace, whose module is loaded only where a verb needs it
     on: str,
+    max_unreadable: float,
     json: bool,
 ) -> None:
     from i3d_lightning.launch import LAUNCHERS
+    from i3d_lightning.results.reading import check_share
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import plan
     from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
+    check_share(max_unreadable)
     wanted = frozenset(cells)
     shared = _shared(changes)
     launcher = LAUNCHERS[on]
@@ -208,12 +231,27 @@ def _run(
         _show_table(space)
     if json and is_rank_zero():
         print_json(s.as_json() for s in scores(r for r in overview.done if r.experiment in wanted))
-    if overview.failed:
-        raise InputError(_failures(planned, overview.failed))
+    _end(overview.done, max_unreadable, _failures(planned, overview.failed))
+
+
+def _end(done: Sequence[Any], max_unreadable: float, failure: str = "") -> None:
+    """End as things went: with exit status 1 where too many videos are unreadable, 2 where cells failed."""
+    from i3d_lightning.results.reading import too_many_unreadable
+    from i3d_lightning.study.tracking import is_rank_zero
+
+    lost = too_many_unreadable(done, max_unreadable) if is_rank_zero() else None
+    if lost:
+        print(f"error: {lost}", file=sys.stderr)
+    if failure:
+        raise InputError(failure)
+    if lost:
+        raise SystemExit(1)
 
 
 def _failures(planned: Any, failed: Mapping[Experiment, str]) -> str:
-    """What failed, in one sentence where it is one cell."""
+    """What failed, in one sentence where it is one cell; nothing where none did."""
+    if not failed:
+        return ""
     if len(planned.cells) == 1:
         return next(iter(failed.values()))
     first, *others = failed.items()
@@ -325,6 +363,8 @@ def _quieten_lightning() -> None:
 
 def _show_table(space: Any) -> None:
     """Print the table of all runs, and write and log it; of several processes the first alone does."""
+    import pandas as pd
+
     from i3d_lightning.results import overview, tables
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
@@ -340,6 +380,8 @@ def _show_table(space: Any) -> None:
     print_frame(layout, None, overview.LEGEND)
     csv, md = overview.write_tables(space.root, summary)
     print(f"Written to {csv} and {md}.")
-    paper = {title: tables.flat(made) for title, made in tables.all_tables(found).items()}
+    made = tables.all_tables(found)
+    paper = {title: tables.flat(table) for title, table in made.items()}
+    notes = pd.DataFrame([(title, table.note) for title, table in made.items()], columns=["table", "note"])
     numbers = summary.astype({"splits": str})
-    tracking.log_tables({"results": layout, "numbers": numbers, **paper}, space.root)
+    tracking.log_tables({"results": layout, "numbers": numbers, **paper, "notes": notes}, space.root)

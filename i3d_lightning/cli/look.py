@@ -34,7 +34,7 @@ def table(
     from i3d_lightning.results import overview, tables
     from i3d_lightning.results.findings import findings
     from i3d_lightning.results.runs import collect
-    from i3d_lightning.results.scores import scores
+    from i3d_lightning.results.scores import Index, scores
 
     check_known("table", which, ("all", "findings", *map(str, tables.TABLES)))
     check_format(format)
@@ -54,6 +54,8 @@ def table(
             print(f"{finding.verdict:<14} {finding.statement}")
             for words in finding.evidence:
                 print(f"{'':<15}{words}")
+        if any(score.reading for score in found):
+            print(tables.videos_note(Index(found, demo)))
     else:
         print_paper_table(tables.paper_table(int(which), found, demo), format)
 
@@ -109,12 +111,22 @@ def compare(
     before, after = known[one].predictions, known[other].predictions
     classes = next(run.classes for run in complete if run.experiment == known[other].experiment)
     difference = statistics.compare(before, after)
+    differently = known[one].reading.differently(known[other].reading)
     if json:
-        print_json([{"one": one, "other": other, **plain(difference)}])
+        unlike = {video: list(much) for video, much in differently.items()}
+        print_json([{"one": one, "other": other, **plain(difference), "read_differently": unlike}])
     else:
         width = max(len(one), len(other))
-        print(f"{one:<{width}}  {before.accuracy():5.1f} %\n{other:<{width}}  {after.accuracy():5.1f} %")
+        for name in (one, other):
+            score = known[name]
+            print(f"{name:<{width}}  {score.predictions.accuracy():5.1f} %{score.reading.in_words()}")
         print(difference)
+        if differently:
+            video, (ours, theirs) = next(iter(differently.items()))
+            print(
+                f"They did not read the same of {len(differently)} test videos, such as {video}: {ours}, and "
+                f"{theirs}."
+            )
         changes = statistics.class_changes(before, after, classes).round(1)
         print(f"\nTop-1 of each class, in percent:\n{changes.to_string()}")
     if confusion is not None:

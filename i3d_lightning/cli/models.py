@@ -19,8 +19,8 @@ def predict(
         videos: Video files.
         weights: A name (see `i3d weights list`) or path.
         top: How many classes to show.
-        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`) and, of a damaged
-            video, `partly`: how much of it was read; or `video` and `error` where it cannot be read.
+        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`), and `partly_read`
+            where not all of it could be read; or `video` and `error`.
     """
     from i3d_lightning.predict.predictor import Predictor
     from i3d_lightning.video.damage import watched
@@ -39,7 +39,7 @@ def predict(
             continue
         if json:
             answer = [{"label": label, "probability": round(p, 6)} for label, p in best]
-            partly = {"partly": str(seen.damage)} if seen.damage else {}
+            partly = {"partly_read": str(seen.damage)} if seen.damage else {}
             print(dumps({"video": video, "predictions": answer, **partly}), flush=True)
         else:
             print(video)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -18,6 +18,7 @@ from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.flow import FlowToCome
 from i3d_lightning.recipe import Clips
 from i3d_lightning.video import decoding, sampling, transforms
+from i3d_lightning.video.damage import Damage, watched
 from i3d_lightning.video.file import VideoFile
 
 _ATTEMPTS = 16
@@ -37,12 +38,14 @@ class Clip(TypedDict):
         label: Index of its class.
         index: Index of the video, which may be another than that asked for.
         unreadable: For each video tried before, its id and why it could not be read.
+        partly: The video's id and its damage, where it could be read only in part.
     """
 
     clips: tuple[Seen, ...] | None
     label: int
     index: int
     unreadable: dict[str, str]
+    partly: dict[str, Damage]
 
 
 class WholeVideo(TypedDict):
@@ -53,12 +56,14 @@ class WholeVideo(TypedDict):
         label: Index of its class.
         index: Index of the video.
         error: Why it cannot be read.
+        partly: How much of it was read, where not all: "28 of 139 frames".
     """
 
     clips: tuple[Seen, ...] | None
     label: int
     index: int
     error: str | None
+    partly: str | None
 
 
 class Batch(TypedDict):
@@ -69,12 +74,14 @@ class Batch(TypedDict):
         label: Indices of their classes (b).
         index: Indices of the videos (b).
         unreadable: Id of a video that could not be read -> why; the data module takes it out and says it.
+        partly: Id of a video that could be read only in part -> its damage; the data module takes it out too.
     """
 
     clips: tuple[SeenTogether, ...] | None
     label: Tensor
     index: Tensor
     unreadable: NotRequired[dict[str, str]]
+    partly: NotRequired[dict[str, Damage]]
 
 
 class Group(TypedDict):
@@ -90,10 +97,12 @@ class WholeBatch(TypedDict):
     Attributes:
         groups: Those of one size together.
         unreadable: Index of a video that cannot be read -> why.
+        partly: Index of a video that was read only in part -> how much of it.
     """
 
     groups: list[Group]
     unreadable: dict[int, str]
+    partly: dict[int, str]
 
 
 class Frames(Protocol):
@@ -257,10 +266,21 @@ class WholeVideos(Dataset[WholeVideo]):
 
     def __getitem__(self, index: int) -> WholeVideo:
         video = self.videos[index]
+        item: WholeVideo = {
+            "clips": None,
+            "label": video.label,
+            "index": index,
+            "error": None,
+            "partly": None,
+        }
         try:
-            return {"clips": self._clips(video), "label": video.label, "index": index, "error": None}
+            with watched() as seen:
+                item["clips"] = self._clips(video)
+            if seen.damage:
+                item["partly"] = str(seen.damage)
         except UnreadableVideoError as error:
-            return {"clips": None, "label": video.label, "index": index, "error": str(error)}
+            item["error"] = str(error)
+        return item
 
     def _clips(self, video: Video) -> tuple[Seen, ...]:
         length = _length(self.sources, video)
@@ -278,12 +298,22 @@ def _first_readable(
     """Read the clips of the first candidate that can be read, and why those before it could not be."""
     unreadable: dict[str, str] = {}
     for index in islice(candidates, _ATTEMPTS):
+        video = videos[index]
         try:
-            seen = read(videos[index])
-            return {"clips": seen, "label": videos[index].label, "index": index, "unreadable": unreadable}
+            with watched() as seen:
+                clips = read(video)
         except UnreadableVideoError as error:
-            unreadable[videos[index].id] = str(error)
-    return {"clips": None, "label": -1, "index": -1, "unreadable": unreadable}
+            unreadable[video.id] = str(error)
+            continue
+        partly = {video.id: seen.damage} if seen.damage else {}
+        return {
+            "clips": clips,
+            "label": video.label,
+            "index": index,
+            "unreadable": unreadable,
+            "partly": partly,
+        }
+    return {"clips": None, "label": -1, "index": -1, "unreadable": unreadable, "partly": {}}
 
 
 def collate(items: Sequence[Clip]) -> Batch:
@@ -295,7 +325,17 @@ def collate(items: Sequence[Clip]) -> Batch:
         "label": torch.tensor([item["label"] for item in items]),
         "index": torch.tensor([item["index"] for item in items]),
         "unreadable": {id_: why for item in items for id_, why in item["unreadable"].items()},
+        "partly": worst(item["partly"] for item in items),
     }
+
+
+def worst(accounts: Iterable[Mapping[str, Damage]]) -> dict[str, Damage]:
+    """Keep for each video the reading of which the least was there."""
+    found: dict[str, Damage] = {}
+    for account in accounts:
+        for id_, damage in account.items():
+            found[id_] = min(found.get(id_, damage), damage, key=lambda d: d.read / d.of)
+    return found
 
 
 def collate_whole(items: Sequence[WholeVideo]) -> WholeBatch:
@@ -313,6 +353,7 @@ def collate_whole(items: Sequence[WholeVideo]) -> WholeBatch:
             for group in alike.values()
         ],
         "unreadable": {item["index"]: item["error"] for item in items if item["error"] is not None},
+        "partly": {item["index"]: item["partly"] for item in items if item["partly"] is not None},
     }
 
 

@@ -24,6 +24,7 @@ from i3d_lightning.datasets.clips import (
     WholeVideos,
     collate,
     collate_whole,
+    worst,
 )
 from i3d_lightning.datasets.folds import hold_out
 from i3d_lightning.datasets.registry import DATASETS
@@ -34,6 +35,7 @@ from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.recipe import Recipe
 from i3d_lightning.video import boundary
 from i3d_lightning.video.cores import available_cores
+from i3d_lightning.video.damage import Damage
 from i3d_lightning.video.images import ImageFrames
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,10 @@ class VideoDataModule(L.LightningDataModule):
         recipe: How clips are made and how training is batched.
         seed: Seed of the held-out groups, the order and the augmentation.
         flow_root: Where flow is stored; it must be computed before.
+
+    Attributes:
+        unreadable: Id of a video that this process could not read in training or validation -> why.
+        partly: Id of a video that it could read only in part -> its worst damage.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class VideoDataModule(L.LightningDataModule):
         )
         self.whole_videos: Sequence[Video] = split.test
         self.unreadable: dict[str, str] = {}
+        self.partly: dict[str, Damage] = {}
 
     def micro_batch(self, world_size: int = 1) -> int:
         """Clips that a device holds at once: the largest share of its part of a step that fits.
@@ -109,13 +116,6 @@ class VideoDataModule(L.LightningDataModule):
         )
         return self._loader(clips, micro_batch, sampler, collate)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Give what training has met until now."""
-        return {"unreadable": dict(self.unreadable)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.unreadable = state["unreadable"]
-
     def val_dataloader(self) -> DataLoader[Any]:
         clips = CentreClips(self.validation_videos, self.sources, self.clips)
         return self._loader(clips, self.micro_batch(rank_and_world_size()[1]), _shared(clips), collate)
@@ -140,7 +140,7 @@ class VideoDataModule(L.LightningDataModule):
     def on_before_batch_transfer(
         self, batch: Batch | WholeBatch | InputError, dataloader_idx: int
     ) -> Batch | WholeBatch:
-        """Warn once of every video that could not be read in training.
+        """Warn once of every video that could not be read in training, and remember it and those partly read.
 
         Raises:
             InputError: Video after video could not be read, or something else is wrong.
@@ -154,10 +154,21 @@ class VideoDataModule(L.LightningDataModule):
             if id_ not in self.unreadable:
                 log.warning("A video is left out of training: %s", why)
                 self.unreadable[id_] = why
+        if partly := batch.pop("partly", {}):
+            self.partly = worst([self.partly, partly])
         if batch["clips"] is None:
             *_, why = unreadable.values()
             raise InputError(f"Too many videos in a row could not be read, the last one because: {why}")
         return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a resumed run could not know: which videos were not read as they should be."""
+        partly = {id_: [damage.read, damage.of] for id_, damage in self.partly.items()}
+        return {"unreadable": dict(self.unreadable), "partly": partly}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.unreadable = dict(state_dict["unreadable"])
+        self.partly = {id_: Damage(*frames) for id_, frames in state_dict["partly"].items()}
 
     def on_after_batch_transfer(self, batch: Batch | WholeBatch, dataloader_idx: int) -> Batch | WholeBatch:
         """Compute the flow that is still to come, on the device that the batch is now on."""

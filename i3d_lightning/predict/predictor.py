@@ -16,7 +16,6 @@ from i3d_lightning.flow import FlowFromFrames, FlowToCome, compute_all
 from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.recipe import Flow
 from i3d_lightning.training.streams import channels_last, prepare
-from i3d_lightning.video.damage import watched
 from i3d_lightning.weights import create_model, load_weights
 
 log = logging.getLogger(__name__)
@@ -54,17 +53,16 @@ class Predictor:
     def __call__(self, video: str | Path, top: int = 5) -> list[tuple[str, float]]:
         """Give the `top` most probable classes of a video and their probabilities, best first.
 
-        Of a damaged video, whatever can be read counts; a warning says how much that is.
+        That a video was read only in part is said in the log.
 
         Raises:
             UnreadableVideoError: The video cannot be read.
         """
-        with watched() as seen:
-            item = WholeVideos([Video(str(video), Path(video), 0, "")], self.sources, self.clips)[0]
+        item = WholeVideos([Video(str(video), Path(video), 0, "")], self.sources, self.clips)[0]
         if item["clips"] is None:
             raise UnreadableVideoError(item["error"])
-        if seen.damage:
-            log.warning("%s is damaged and was only partly read: %s.", video, seen.damage)
+        if item["partly"] is not None:
+            log.warning("%s was partly read: %s", video, item["partly"])
         with torch.inference_mode():
             clips = [prepare(self._on_device(clip), self.clips) for clip in item["clips"]]
             probabilities = self.network.pool_time(self.network(*clips)).softmax(dim=1)[0]

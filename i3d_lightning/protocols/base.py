@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from torch import Tensor
 
 from i3d_lightning import interruption, networks
+from i3d_lightning.datasets.clips import worst
 from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DatasetSplit, Video
@@ -35,7 +36,7 @@ from i3d_lightning.training.checkpoints import Checkpoints
 from i3d_lightning.training.meters import MemoryMeter, StallMeter
 from i3d_lightning.training.optimisers import ParameterGroups
 from i3d_lightning.training.precision import forbid_tf32, lightning_precision
-from i3d_lightning.training.streams import VideoStream
+from i3d_lightning.training.streams import VideoStream, gathered, merged
 from i3d_lightning.weights import Weights, apply_weights, start_from_images
 
 
@@ -82,6 +83,7 @@ class Outcome:
         network: The trained network.
         metrics: Further measurements, plain data.
         unreadable: Ids of the videos that could not be decoded, by part, with the reason.
+        partly: Ids of those that were read only in part, by part, with how much: "28 of 139 frames".
         peak_memory: Bytes that passes over whole videos took at most, where there were any.
     """
 
@@ -89,6 +91,7 @@ class Outcome:
     network: VideoNetwork
     metrics: dict[str, Any]
     unreadable: dict[str, dict[str, str]]
+    partly: dict[str, dict[str, str]]
     peak_memory: int | None
 
 
@@ -197,22 +200,35 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
 
     logged = ("fit/loss", "fit/top1", "val/loss", "val/top1")
     metrics = {"steps": trainer.global_step} | {n: stream.logged[n] for n in logged if n in stream.logged}
-    unreadable: dict[str, dict[str, str]] = {"train": {}, "test": {}}
+    unreadable = {"train": merged(data.unreadable), "test": {}}
+    damaged = worst(gathered(data.partly))
+    partly = {"train": {id_: str(damaged[id_]) for id_ in sorted(damaged)}, "test": {}}
     if DATASETS[job.experiment.dataset].teaches is None:  # in pretraining, fit/top1 says enough
-        seen, unreadable["train"] = _predict(trainer, stream, data, data.train_videos, job.classes)
-        metrics["train_top1"] = seen.accuracy()
-    unreadable["train"] |= data.unreadable
-    predictions, unreadable["test"] = _predict(trainer, stream, data, job.data.test, job.classes)
-    return Outcome(predictions, network, metrics, unreadable, memory.peak)
+        seen = _predict(trainer, stream, data, data.train_videos, job.classes)
+        metrics["train_top1"] = seen.predictions.accuracy()
+        unreadable["train"] |= seen.unreadable
+        partly["train"] |= seen.partly
+    tested = _predict(trainer, stream, data, job.data.test, job.classes)
+    unreadable["test"], partly["test"] = tested.unreadable, tested.partly
+    return Outcome(tested.predictions, network, metrics, unreadable, partly, memory.peak)
+
+
+class _Tested(NamedTuple):
+    """Predictions of videos, and by id what could not be read, or only in part."""
+
+    predictions: Predictions
+    unreadable: dict[str, str]
+    partly: dict[str, str]
 
 
 def _predict(
     trainer: L.Trainer, stream: VideoStream, data: VideoDataModule, videos: Sequence[Video], classes: int
-) -> tuple[Predictions, dict[str, str]]:
+) -> _Tested:
     trainer.test(stream, datamodule=data.whole(videos), verbose=False)
     logits = {videos[index].id: row for index, row in stream.predictions.items()}
-    lost = {videos[index].id: why for index, why in stream.unreadable.items()}
-    return to_predictions(videos, logits, classes), lost
+    unreadable = {videos[index].id: why for index, why in stream.unreadable.items()}
+    partly = {videos[index].id: much for index, much in stream.partly.items()}
+    return _Tested(to_predictions(videos, logits, classes), unreadable, partly)
 
 
 def to_predictions(videos: Sequence[Video], logits: Mapping[str, Tensor], classes: int) -> Predictions:

@@ -41,12 +41,14 @@ def fixed(job: Job) -> Outcome:
     memory = MemoryMeter()
     trainer = make_trainer(job, callbacks=[memory])
 
-    features, train, lost = frozen_features(network, job.data.train, data, store, trainer)
+    features, train, lost, partly = frozen_features(network, job.data.train, data, store, trainer)
     if not train:
         raise InputError(
             f"None of the {len(job.data.train)} training videos of {job.data.name} could be read."
         )
-    test_features, test, lost_test = frozen_features(network, job.data.test, data, store, trainer)
+    test_features, test, lost_test, partly_test = frozen_features(
+        network, job.data.test, data, store, trainer
+    )
 
     labels = torch.tensor([video.label for video in train])
     classifier = fit_cross_validated(
@@ -63,7 +65,8 @@ def fixed(job: Job) -> Outcome:
         "penalty": classifier.penalty,
     }
     predictions = to_predictions(job.data.test, logits, job.classes)
-    return Outcome(predictions, network, metrics, {"train": lost, "test": lost_test}, memory.peak)
+    unreadable, damaged = {"train": lost, "test": lost_test}, {"train": partly, "test": partly_test}
+    return Outcome(predictions, network, metrics, unreadable, damaged, memory.peak)
 
 
 def _set_classifier(network: VideoNetwork, classifier: LinearClassifier) -> None:

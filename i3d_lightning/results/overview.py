@@ -12,6 +12,7 @@ import pandas as pd
 from i3d_lightning.experiment import FUSION, NONE, STREAMS
 from i3d_lightning.files import write_atomically
 from i3d_lightning.results import published
+from i3d_lightning.results.reading import KINDS, PARTS, in_words
 from i3d_lightning.results.scores import Index, Score, Summary
 
 COLUMNS = (*STREAMS, FUSION)
@@ -28,7 +29,8 @@ def summarise(found: Iterable[Score]) -> pd.DataFrame:
     Columns: dataset, splits, architecture, stream, pretraining, protocol, control, top1, top5
     (percent, mean over seeds), spread (the sample standard deviation of top-1 over seeds, where
     seeds or pretrainings were repeated), low, high (95 % bootstrap interval over videos, where
-    not), seeds, one_pretraining, tested_on, videos, missing_train, missing_test, paper.
+    not), seeds, one_pretraining, tested_on, videos, missing_train, missing_test, unreadable_train,
+    unreadable_test, partly_train, partly_test (of each split the most over its seeds), paper.
     """
     return pd.DataFrame([_row(summary) for summary in sorted(Index(found), key=_place)])
 
@@ -63,6 +65,7 @@ def _row(summary: Summary) -> dict[str, Any]:
         "videos": sum(len(s.predictions.ids) for s in first),
         "missing_train": sum(s.missing["train"] for s in first),
         "missing_test": sum(s.missing["test"] for s in first),
+        **{f"{kind}_{part}": summary.most(kind, part) for kind in KINDS for part in PARTS},
         "paper": theirs.top1 if theirs else float("nan"),
     }
 
@@ -95,7 +98,11 @@ def layout(summary: pd.DataFrame) -> pd.DataFrame:
         row["seeds"] = str(int(part["seeds"].max()))
         row["videos"] = str(int(any_row["videos"]))
         if summary[["missing_train", "missing_test"]].to_numpy().any():
-            row["missing"] = f"{any_row['missing_train']} train, {any_row['missing_test']} test"
+            row["missing"] = in_words(any_row["missing_train"], any_row["missing_test"])
+        for kind, title in KINDS.items():
+            columns = [f"{kind}_{part}" for part in PARTS]
+            if summary[columns].to_numpy().any():
+                row[title] = in_words(*part[columns].max())  # of all streams: a fusion has those of both
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from i3d_lightning.datasets.demo import FAMILY
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.predictions import Predictions, fuse
+from i3d_lightning.results.reading import Reading
 from i3d_lightning.results.runs import Run
 from i3d_lightning.results.statistics import Comparison, aligned, compare, interval, pooled
 
@@ -40,6 +41,7 @@ class Score:
         stream: `rgb`, `flow`, `joint`, or `rgb+flow`.
         predictions: What the score is computed from.
         missing: Official videos that were not there: `train`, `test`.
+        reading: Videos that were there but could not be read, or only in part.
         pretrained_by: The weights it started from, None for none.
         tested_on: What the data set calls the part tested on.
         order: Place of its protocol in tables.
@@ -56,6 +58,7 @@ class Score:
     order: int = 0
     control: bool = False
     trains_by_steps: bool = True
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def cell(self) -> Cell:
@@ -78,6 +81,8 @@ class Score:
             "top5": round(self.predictions.accuracy(5), 4),
             "videos": len(self.predictions.ids),
             "missing": self.missing,
+            "unreadable": self.reading.counts("unreadable"),
+            "partly_read": self.reading.counts("partly"),
         }
 
 
@@ -96,6 +101,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             run.metrics["protocol"]["order"],
             run.metrics["protocol"]["control"],
             run.metrics["protocol"].get("trains_by_steps", True),
+            Reading.of(run.metrics),
         )
         found.append(score)
         if run.experiment.stream in ("rgb", "flow"):
@@ -111,7 +117,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             except InputError as error:  # the streams' own scores stand
                 log.warning("Left out: the fusion of %s and %s: %s", rgb.name, flow.name, error)
                 continue
-            found.append(replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both))
+            reading = rgb.reading.both(flow.reading)
+            found.append(replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, reading=reading))
     return found
 
 
@@ -146,6 +153,11 @@ class Summary:
 
     def _means(self, k: int) -> list[float]:
         return [float(np.mean([s.predictions.accuracy(k) for s in parts])) for parts in self.by_seed]
+
+    def most(self, kind: str, part: str) -> int:
+        """Count a part's videos that are `unreadable` or `partly` read: of each split the most over seeds."""
+        by_split = zip(*self.by_seed, strict=True)
+        return sum(max(score.reading.counts(kind)[part] for score in seeds) for seeds in by_split)
 
     @property
     def pretrainings(self) -> int:

@@ -7,7 +7,7 @@ set is one the project renders itself, the paper has no number and the cell is o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,8 @@ from i3d_lightning.networks.receptive_field import receptive_fields
 from i3d_lightning.networks.size import size
 from i3d_lightning.recipe import Training
 from i3d_lightning.results import published
-from i3d_lightning.results.scores import Cell, Index, Score, is_demo
+from i3d_lightning.results.reading import KINDS, PARTS
+from i3d_lightning.results.scores import Cell, Index, Score, Summary, is_demo
 
 MISSING = "–"
 
@@ -74,25 +75,30 @@ def paper_table(number: int, found: Iterable[Score], demo: bool | None = None) -
         raise InputError(f"There is no table {number}: there are {', '.join(map(str, TABLES))}.")
     index = Index(found, demo)
     table = TABLES[number](index)
-    return table if number == 1 else replace(table, note=f"{table.note} {_videos(index)}")
+    return table if number == 1 else replace(table, note=f"{table.note} {videos_note(index)}")
 
 
-def _videos(index: Index) -> str:
-    """Say how many videos the numbers of each data set are over, and how many official ones were missing."""
-    counts: dict[str, set[int]] = defaultdict(set)
-    missing: dict[str, int] = defaultdict(int)
+def videos_note(index: Index) -> str:
+    """Say how many videos the numbers of each data set are over, and how many were not there or not read."""
+    by_dataset: dict[str, list[Summary]] = defaultdict(list)
     for summary in index:
-        dataset = summary.cell.dataset
-        if is_demo(dataset) == index.demo:
-            counts[dataset].add(sum(len(s.predictions.ids) for s in summary.first))
-            absent = sum(s.missing["test"] for s in summary.first)
-            missing[dataset] = max(missing[dataset], absent)
-    parts = [
-        f"{dataset}: {' / '.join(map(str, sorted(counts[dataset])))} test videos"
-        + (f", {missing[dataset]} of the official list missing" if missing[dataset] else "")
-        for dataset in sorted(counts)
-    ]
+        if is_demo(summary.cell.dataset) == index.demo:
+            by_dataset[summary.cell.dataset].append(summary)
+    parts = [_videos_of(dataset, by_dataset[dataset]) for dataset in sorted(by_dataset)]
     return f"Videos: {'; '.join(parts)}." if parts else "Nothing was run yet."
+
+
+def _videos_of(dataset: str, summaries: Sequence[Summary]) -> str:
+    counts = sorted({sum(len(s.predictions.ids) for s in summary.first) for summary in summaries})
+    words = [f"{dataset}: {' / '.join(map(str, counts))} test videos"]
+    missing = max(sum(s.missing["test"] for s in summary.first) for summary in summaries)
+    if missing:
+        words.append(f"{missing} of the official list missing")
+    for kind, title in KINDS.items():
+        train, test = (max(summary.most(kind, part) for summary in summaries) for part in PARTS)
+        if train or test:
+            words.append(f"{title} {train} train and {test} test")
+    return ", ".join(words)
 
 
 LEGEND = "Top-1 %: ours (paper, difference); a number in brackets alone is the paper's, not run here."

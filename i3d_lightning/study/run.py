@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -30,10 +30,12 @@ from i3d_lightning.flow import FlowStore
 from i3d_lightning.lease import Holder, held
 from i3d_lightning.protocols.base import PROTOCOLS, Job, Outcome
 from i3d_lightning.recipe import Recipe, compose, digest, plain
+from i3d_lightning.results.reading import PARTS, Reading, without
 from i3d_lightning.results.runs import (
     CONFIG,
     FINGERPRINT,
     PREDICTIONS,
+    RESULT,
     Run,
     load_run,
     read_json,
@@ -277,7 +279,9 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
         "tested_on": job.data.tested_on,
         "videos": len(outcome.predictions.ids),
         "missing": {"train": len(job.data.missing_train), "test": len(job.data.missing_test)},
+        "train_videos": len(job.data.train),
         "unreadable": outcome.unreadable,
+        "partly_read": without(outcome.partly, outcome.unreadable),
         "weights": _source(job.weights),
         "weights_sha256": file_sha256(folder / WEIGHTS),
         "preprocessing_differs": list(cell.differences),
@@ -319,6 +323,27 @@ def _summarise(done: Run) -> None:
         f" ({fitted:.1f} % on the training videos)" if fitted is not None else "", metrics["seconds"],
         f", whole videos in {peak / 1e9:.1f} GB" if peak else "",
     )  # fmt: skip
+    reading = Reading.of(metrics)
     for part, consequence in (("train", "left out of training"), ("test", "counted as wrong")):
-        for video, why in metrics["unreadable"][part].items():
-            log.warning("  %s could not be read and was %s: %s", video, consequence, why)
+        lost, partly = reading.unreadable.get(part, {}), reading.partly.get(part, {})
+        _name_some(
+            [f"{video} could not be read and was {consequence}: {why}" for video, why in lost.items()],
+            f"{PARTS[part]} videos could not be read",
+            done.folder,
+        )
+        _name_some(
+            [f"{video} was partly read: {much}" for video, much in partly.items()],
+            f"{PARTS[part]} videos were partly read",
+            done.folder,
+        )
+
+
+_SOME = 5
+"""Videos named in the log of those of which the same is said."""
+
+
+def _name_some(lines: Sequence[str], what: str, folder: Path) -> None:
+    for line in lines[:_SOME]:
+        log.warning("  %s", line)
+    if lines[_SOME:]:
+        log.warning("  and %d more %s: see %s", len(lines) - _SOME, what, folder / RESULT)

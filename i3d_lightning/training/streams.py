@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import lightning as L
 import torch
@@ -24,6 +24,8 @@ from i3d_lightning.video.transforms import normalise
 
 log = logging.getLogger(__name__)
 
+Key = TypeVar("Key", int, str)
+
 
 class VideoStream(L.LightningModule):
     """One stream of a two-stream model: trains on clips, tests on whole videos.
@@ -40,6 +42,7 @@ class VideoStream(L.LightningModule):
         predictions: After testing, on every process: index of a video -> its logits (k), float32,
             averaged over time (or, for an LSTM, the last step's) before any softmax.
         unreadable: After testing: index of a video that could not be read -> why.
+        partly: After testing: index of a video that was read only in part -> how much of it.
         logged: Loss and accuracies of the last passes over training and held-out clips.
     """
 
@@ -56,6 +59,7 @@ class VideoStream(L.LightningModule):
         self.recipe, self.seed, self.parameter_groups = recipe, seed, parameter_groups
         self.predictions: dict[int, Tensor] = {}
         self.unreadable: dict[int, str] = {}
+        self.partly: dict[int, str] = {}
         self.logged: dict[str, float] = {}
         self.metrics = nn.ModuleDict({part: make_meters(classes) for part in ("fit", "val")})
         # Only training steps: their clips are all of one size, and those of tests are not.
@@ -121,17 +125,18 @@ class VideoStream(L.LightningModule):
         return values
 
     def on_test_start(self) -> None:
-        self.predictions, self.unreadable = {}, {}
+        self.predictions, self.unreadable, self.partly = {}, {}, {}
 
     def test_step(self, batch: WholeBatch, batch_idx: int) -> None:
         self.unreadable |= batch["unreadable"]
+        self.partly |= batch["partly"]
         for group in batch["groups"]:
             predicted = self.network.pool_time(self(group["clips"])).cpu()
             self.predictions |= zip(group["index"].tolist(), predicted, strict=True)
 
     def on_test_epoch_end(self) -> None:
         self.predictions = merged(self.predictions)
-        self.unreadable = merged(self.unreadable)
+        self.unreadable, self.partly = merged(self.unreadable), merged(self.partly)
 
     def configure_optimizers(self) -> Any:
         training = self.recipe.training
@@ -151,13 +156,16 @@ class FrozenStream(L.LightningModule):
     Args:
         network: The network.
         clips: How clips are normalised.
-        keep: Called with the index of a video and its features (f), pooled over time.
+        keep: Called with the index of a video, its features (f), pooled over time, and how much of it was
+            read where that is not all.
 
     Attributes:
         unreadable: After prediction: index of a video that could not be read -> why.
     """
 
-    def __init__(self, network: VideoNetwork, clips: Clips, keep: Callable[[int, Tensor], None]) -> None:
+    def __init__(
+        self, network: VideoNetwork, clips: Clips, keep: Callable[[int, Tensor, str | None], None]
+    ) -> None:
         super().__init__()
         self.network = channels_last(network).requires_grad_(False).eval()
         self.clips, self.keep = clips, keep
@@ -172,7 +180,7 @@ class FrozenStream(L.LightningModule):
             clips = [prepare(cast(Tensor, clip), self.clips) for clip in group["clips"]]
             features = self.network.pool_time(self.network.forward_features(*clips).float()).cpu()
             for index, feature in zip(group["index"].tolist(), features, strict=True):
-                self.keep(index, feature)
+                self.keep(index, feature, batch["partly"].get(index))
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)
@@ -192,10 +200,16 @@ def prepare(clip: Tensor, clips: Clips) -> Tensor:
     return normalise(clip.contiguous(memory_format=torch.channels_last_3d), clips)
 
 
-def merged(mine: dict[int, Any]) -> dict[int, Any]:
+def merged(mine: dict[Key, Any]) -> dict[Key, Any]:
     """Gather all processes' entries, by key: what a padded DistributedSampler gives twice is kept once."""
+    entries = {key: value for part in gathered(mine) for key, value in part.items()}
+    return {key: entries[key] for key in sorted(entries)}
+
+
+def gathered(mine: Any) -> list[Any]:
+    """Gather what each process has, in their order."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return dict(sorted(mine.items()))
+        return [mine]
     parts: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(parts, mine)
-    return dict(sorted((key, value) for part in parts for key, value in part.items()))
+    return parts

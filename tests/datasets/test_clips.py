@@ -1,14 +1,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 import torch
 from tiny import centre_crop
 
-from i3d_lightning.datasets.clips import CentreClips, RGBFrames, TrainingClips, WholeVideos
+from i3d_lightning.datasets.clips import (
+    CentreClips,
+    RGBFrames,
+    TrainingClips,
+    WholeVideos,
+    collate,
+    worst,
+)
 from i3d_lightning.datasets.registry import read_dataset
-from i3d_lightning.recipe import Clips
+from i3d_lightning.flow import FlowFromFrames, FlowStore
+from i3d_lightning.recipe import Clips, Flow
+from i3d_lightning.video.damage import Damage
 from i3d_lightning.video.decoding import read_clip, read_video
 
 CLIPS = Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=10, flip=True)
@@ -173,3 +183,43 @@ def test_what_is_seen_jointly_is_cropped_and_mirrored_alike(videos):
         mirrored += torch.equal(flow[0], 255 - rgb[0])
         assert torch.equal(flow[0], 255 - rgb[0]) or torch.equal(flow[0], rgb[0])
     assert 0 < mirrored < 12
+
+
+@pytest.fixture
+def torn(videos, tmp_path):
+    """A video that breaks off before its last frames."""
+    content = videos[1].path.read_bytes()
+    path = tmp_path / "torn.avi"
+    path.write_bytes(content[: int(0.9 * len(content))])
+    return dataclasses.replace(videos[1], id="torn", path=path, sha256="", bytes=-1)
+
+
+@pytest.mark.parametrize("source", ["frames", "stored flow", "computed flow"])
+def test_a_video_read_only_in_part_says_so_and_no_other_does(videos, torn, tmp_path, source):
+    """In training, validation and test; of flow also where all that is read is what was stored of it."""
+    settings = Flow(scales=1, warps=1, inner_iterations=2, outer_iterations=1, bound=4.0)
+    sources = {
+        "frames": FRAMES,
+        "stored flow": FlowStore(tmp_path / "flow", settings, 25.0, 32),
+        "computed flow": FlowFromFrames(25.0, 32),
+    }
+    if source == "stored flow":
+        sources[source].compute([videos[0].file, torn.file], progress=False)
+    clips = dataclasses.replace(CLIPS, train_frames=8)
+    whole = [WholeVideos([videos[0], torn], [sources[source]], clips)[i] for i in range(2)]
+    assert whole[0]["partly"] is None
+    assert re.fullmatch(r"\d+ of \d+ frames", whole[1]["partly"])
+    assert whole[1]["clips"] is not None
+    for drawn in (
+        TrainingClips([videos[0], torn], [sources[source]], clips, 0),
+        CentreClips([videos[0], torn], [sources[source]], clips),
+    ):
+        items = sorted((drawn[i] for i in range(2)), key=lambda item: item["index"])
+        assert items[0]["partly"] == {}
+        assert list(items[1]["partly"]) == ["torn"]
+        assert collate(items)["partly"] == items[1]["partly"]
+
+
+def test_of_several_readings_of_a_video_the_worst_counts():
+    readings = [{"a": Damage(9, 12)}, {"a": Damage(28, 139), "b": Damage(1, 2)}, {"a": Damage(11, 12)}, {}]
+    assert worst(readings) == {"a": Damage(28, 139), "b": Damage(1, 2)}

@@ -204,13 +204,16 @@ def test_a_test_batch_has_no_more_frames_than_a_training_batch(split, device_bat
 def test_videos_of_one_size_are_tested_together():
     """Each is in one group, as it is alone, whatever the others; a broken one is named."""
     clips = [torch.randint(0, 255, (3, frames, 8, 8), dtype=torch.uint8) for frames in (12, 10, 12)]
-    items = [{"clips": (clip,), "label": 0, "index": i, "error": None} for i, clip in enumerate(clips)]
-    items.insert(1, {"clips": None, "label": 0, "index": 3, "error": "broken"})
+    sound = {"label": 0, "error": None, "partly": None}
+    items = [{**sound, "clips": (clip,), "index": i} for i, clip in enumerate(clips)]
+    items.insert(1, {**sound, "clips": None, "index": 3, "error": "broken"})
+    items[2]["partly"] = "10 of 12 frames"
     batch = collate_whole(items)
     assert [group["index"].tolist() for group in batch["groups"]] == [[0, 2], [1]]
     assert torch.equal(batch["groups"][0]["clips"][0], torch.stack([clips[0], clips[2]]))
     assert torch.equal(batch["groups"][1]["clips"][0], clips[1][None])
     assert batch["unreadable"] == {3: "broken"}
+    assert batch["partly"] == {1: "10 of 12 frames"}
 
 
 def test_any_videos_are_read_like_test_videos(data, split):
@@ -240,6 +243,24 @@ def test_a_broken_training_video_is_named_once(with_a_broken_video, tmp_path, ca
     assert sum("broken.avi" in record.getMessage() for record in caplog.records) == 1
     drawn = {i for _, index, _ in witness.seen for i in index}
     assert drawn == set(range(1, len(data.train_videos)))
+
+
+def test_videos_read_in_part_are_remembered_across_an_interruption(split, tmp_path):
+    """The worst reading of each, also where a resumed run does not meet it again."""
+    torn = tmp_path / "torn.avi"
+    content = split.train[0].path.read_bytes()
+    torn.write_bytes(content[: int(0.9 * len(content))])
+    train = tuple(dataclasses.replace(v, path=torn, sha256="", bytes=-1) for v in split.train[:1])
+    spoilt = dataclasses.replace(split, train=train + split.train[1:])
+    data = VideoDataModule(spoilt, "rgb", RECIPE, 0)
+    _, trainer = fit(data, tmp_path, epochs=3)
+    ((video, damage),) = data.partly.items()
+    assert video == split.train[0].id
+    assert 0 < damage.read < damage.of
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = VideoDataModule(spoilt, "rgb", RECIPE, 0)
+    fit(resumed, tmp_path, epochs=3, checkpoint=tmp_path / "last.ckpt")
+    assert resumed.partly == data.partly
 
 
 def test_no_readable_video_at_all_is_one_sentence(split, tmp_path):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from i3d_lightning.cli.main import main
 from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.networks import ARCHITECTURES, Architecture
 from i3d_lightning.networks.i3d import I3D
@@ -71,6 +75,16 @@ def test_frames_are_normalised_as_the_weights_say(save, video, mean, std):
     expected /= expected.sum()
     np.testing.assert_allclose([found[name] for name in ("Red", "Green", "Blue")], expected, atol=1e-5)
     assert [name for name, _ in predictor(str(video), top=1)] == ["Green"]
+
+
+def test_what_is_said_of_a_video_read_in_part_names_how_much(save, video, tmp_path, capsys, caplog):
+    torn = tmp_path / "torn.avi"
+    torn.write_bytes(video.read_bytes()[: int(0.9 * video.stat().st_size)])
+    main(["predict", str(torn), str(video), f"--weights={save()}", "--json"])
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert re.fullmatch(r"\d+ of \d+ frames", first["partly_read"])
+    assert "partly_read" not in second
+    assert [r.getMessage() for r in caplog.records] == [f"{torn} was partly read: {first['partly_read']}"]
 
 
 def test_without_a_word_of_clips_they_are_the_networks(save, video):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import yaml
@@ -13,6 +15,7 @@ from i3d_lightning.results.predictions import Predictions
 from i3d_lightning.results.runs import CONFIG, FINGERPRINT, PREDICTIONS, write_json, write_result
 from i3d_lightning.results.scores import Score
 
+EMPTY: Mapping = MappingProxyType({})
 ORDER = {"origin": 0, "fixed": 1, "full-ft": 2}
 
 
@@ -48,11 +51,18 @@ def score(
     )
 
 
-def write_run(root: Path, experiment: Experiment, right: int, of: int = 12, **protocol) -> Path:
-    """A complete run of three classes with `right` of `of` videos right."""
+def write_run(
+    root: Path, experiment: Experiment, right: int, of: int = 12, reading: Mapping = EMPTY, **protocol
+) -> Path:
+    """A complete run of three classes with `right` of `of` videos right, of 40 training videos.
+
+    `reading` is what its result says of videos that could not be read, or only in part: of v0, v1, ...
+    """
     folder = root / experiment.folder
     logits = np.zeros((of, 3), np.float32)
     logits[np.arange(of), [i % 3 if i < right else (i + 1) % 3 for i in range(of)]] = 1
+    for video in reading.get("unreadable", {}).get("test", ()):
+        logits[int(video[1:])] = np.nan
     predictions(logits, np.arange(of) % 3).save(folder / PREDICTIONS)
     (folder / CONFIG).write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
     write_json(folder / FINGERPRINT, {"protocol": experiment.protocol})
@@ -67,8 +77,12 @@ def write_run(root: Path, experiment: Experiment, right: int, of: int = 12, **pr
         "missing": {"train": 0, "test": 0},
         "weights": None if experiment.pretraining == "none" else {"sha256": "w"},
         "tested_on": "test",
-        "unreadable": {"train": {}, "test": {}},
         "identity": digest({"protocol": experiment.protocol}),
+        "videos": of,
+        "train_videos": 40,
+        "unreadable": {"train": {}, "test": {}},
+        "partly_read": {"train": {}, "test": {}},
+        **reading,
     }
     write_result(folder, result)
     return folder

@@ -8,6 +8,7 @@ import pytest
 from results.made import score
 
 from i3d_lightning.results.overview import layout, markdown, summarise, write_tables
+from i3d_lightning.results.reading import Reading
 
 
 def full_ft(seed, right, split=1, stream="rgb", protocol="full-ft", weights="w"):
@@ -78,3 +79,34 @@ def test_the_files_hold_every_number_and_the_table_as_read(tmp_path):
     stored = pd.read_csv(csv)
     assert (stored["top1"][0], str(stored["splits"][0])) == (70, "1")
     assert "70.0 ± 14.1" in md.read_text()
+
+
+def table_of(*readings):
+    streams = ("rgb", "flow", "rgb+flow")
+    found = [
+        score("i3d", stream, "none", "origin", "ucf101", 9, 10, reading=reading)
+        for stream, reading in zip(streams, readings, strict=True)
+    ]
+    return layout(summarise(found))
+
+
+def test_unreadable_and_partly_read_videos_have_columns_where_there_are_any(tmp_path):
+    lost = Reading({"train": {"a": "empty"}, "test": {"x": "empty"}})
+    partly = Reading({}, {"test": {"y": "28 of 139 frames"}})
+    as_ever = table_of(Reading(), Reading(), Reading())
+    titles = (
+        "| data set | split | architecture | pretraining | protocol | RGB | Flow | RGB+Flow | paper | seeds"
+    )
+    cells = f"| ucf101 | 1 | i3d | none | origin {'| 90.0 [70–100] ' * 3}| RGB+Flow 88.8 | 1"
+    rule = "|" + "---|" * 11
+    assert markdown(as_ever) == f"{titles} | videos |\n{rule}\n{cells} | 10 |\n"
+    table = table_of(lost, partly, lost.both(partly))
+    assert markdown(table) == (
+        f"{titles} | videos | unreadable | partly read |\n{rule}---|---|\n"
+        f"{cells} | 10 | 1 train, 1 test | 0 train, 1 test |\n"
+    )
+    assert "partly read" not in table_of(lost, lost, lost).columns
+    summary = summarise([score("i3d", "rgb", "none", "origin", "ucf101", 9, 10, reading=lost.both(partly))])
+    stored = pd.read_csv(write_tables(tmp_path, summary)[0]).iloc[0]
+    names = ["unreadable_train", "unreadable_test", "partly_train", "partly_test"]
+    assert stored[names].tolist() == [1, 1, 0, 1]

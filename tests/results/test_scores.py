@@ -97,4 +97,6 @@ def test_the_json_line_has_what_scripts_rely_on():
         "top5": 100.0,
         "videos": 10,
         "missing": {"train": 0, "test": 2},
+        "unreadable": {"train": 0, "test": 0},
+        "partly_read": {"train": 0, "test": 0},
     }

@@ -7,6 +7,7 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.networks.size import size
 from i3d_lightning.results import published, tables
+from i3d_lightning.results.reading import Reading
 
 
 def score(*cell_and_right, **run):
@@ -134,3 +135,21 @@ def test_latex_compiles_in_form():
 def test_an_unknown_table_is_refused():
     with pytest.raises(InputError, match="no table 7"):
         tables.paper_table(7, [])
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_a_note_counts_unreadable_and_partly_read_videos_where_there_are_any(number):
+    """Of each data set the most of any run; Markdown, LaTeX and the terminal all write the note."""
+    lost = Reading({"train": {"a": "empty"}, "test": {"x": "empty", "y": "empty"}})
+    partly = Reading({}, {"train": {}, "test": {"z": "28 of 139 frames"}})
+    found = [
+        score("i3d", "rgb", "none", "origin", "ucf101", 170, reading=lost),
+        score("i3d", "flow", "none", "origin", "ucf101", 170, reading=partly),
+        score("i3d", "rgb", "none", "origin", "hmdb51", 170),
+    ]
+    table = tables.paper_table(number, found)
+    assert table.note.endswith(
+        "Videos: hmdb51: 200 test videos, 3 of the official list missing; ucf101: 200 test videos, 3 of the "
+        "official list missing, unreadable 1 train and 2 test, partly read 0 train and 1 test."
+    )
+    assert "partly read 0 train and 1 test." in tables.as_latex(table)

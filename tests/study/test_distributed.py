@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,8 +55,22 @@ def test_two_processes_give_the_predictions_of_one(tiny_ucf, tmp_path):
 
 
 def test_of_two_processes_one_tracks_and_shows(tiny_ucf, tmp_path):
-    """One wandb run of the experiment and one of the tables; one table printed and written."""
-    done = experiment(tiny_ucf, tmp_path, "origin", 2)
+    """One wandb run of the experiment and one of the tables; one table printed and written.
+
+    The result names what any of them could not read, or only in part.
+    """
+    root = tmp_path / "ucf101"
+    shutil.copytree(tiny_ucf, root)
+    lost, torn = "Red/v_Red_g05_c01.avi", "Green/v_Green_g05_c01.avi"
+    (root / "UCF-101" / lost).write_bytes(b"")
+    content = (root / "UCF-101" / torn).read_bytes()
+    (root / "UCF-101" / torn).write_bytes(content[: int(0.9 * len(content))])
+    done = experiment(root, tmp_path, "origin", 2)
+    folder = tmp_path / Experiment("i3d", "rgb", "none", "origin", "ucf101").folder
+    result = json.loads((folder / "result.json").read_text())
+    assert list(result["unreadable"]["train"]) == [lost]
+    assert list(result["partly_read"]["train"]) == [torn]
+    assert done.stderr.count(f"{torn} was partly read") == 1
     runs = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*"))
     assert len(runs) == 2, runs
     assert done.stdout.count("Written to") == 1

@@ -23,6 +23,8 @@ def predict(
     """
     from i3d_lightning.predict.predictor import Predictor
 
+    if top < 1:
+        raise InputError(f"top is {top}, but must be at least 1.")
     predictor = Predictor(weights)
     failed = 0
     for video in videos:

@@ -35,7 +35,7 @@ from i3d_lightning.results.runs import CONFIG, PREDICTIONS, RESULT, Run, load_ru
 from i3d_lightning.study import tracking
 from i3d_lightning.study.identity import check_same, feature_key, features_identity, run_identity
 from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
-from i3d_lightning.study.workspace import Workspace
+from i3d_lightning.study.workspace import Workspace, check_trainer
 from i3d_lightning.training import precision
 from i3d_lightning.weights import Weights, load_weights, save_weights
 
@@ -68,6 +68,7 @@ def run(cell: Cell, space: Workspace) -> Run:
         log.info("%s is complete: top-1 %.1f %% (not run again).", experiment.name, done.metrics["top1"])
         return done
     _check_precision(cell, recipe, folder)
+    check_trainer(space)
     weights = load_weights(start, sha256) if start is not None else None
     job = Job(
         experiment,

@@ -17,6 +17,21 @@ FUSION = "rgb+flow"
 """The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
 NONE = "none"
 """Pretraining of a network that starts from scratch."""
+NUMBERS = {"split": (1, 1000), "seed": (0, 2**32 - 1), "seeds": (1, 1000)}
+"""The least and most that each number may be."""
+
+
+def check_number(name: str, value: object) -> None:
+    """Check one of `NUMBERS`.
+
+    Raises:
+        InputError: It is out of its range, or no whole number.
+    """
+    least, most = NUMBERS[name]
+    if type(value) is not int or not least <= value <= most:
+        raise InputError(
+            f"{name} is {value!r}, but must be a whole number of at least {least} and at most {most}."
+        )
 
 
 @dataclass(frozen=True)
@@ -46,10 +61,8 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("split", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise InputError(f"{name} is {value!r}, but must be a whole number of at least {least}.")
+        for name in ("split", "seed"):
+            check_number(name, getattr(self, name))
 
     @property
     def folder(self) -> Path:
@@ -66,6 +79,16 @@ class Experiment:
     def name(self) -> str:
         """The name of the run: its folder, below the run folder."""
         return self.folder.as_posix()
+
+
+def seeds_from(first: int, number: int) -> range:
+    """Count seeds up from the first.
+
+    Raises:
+        InputError: There are none, or more than anybody can mean.
+    """
+    check_number("seeds", number)
+    return range(first, first + number)
 
 
 def stages(pretraining: str) -> tuple[str, ...]:

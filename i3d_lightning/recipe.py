@@ -28,25 +28,27 @@ class Range:
     """Limits of a number: `low` and `high` belong to it unless `above` says that `low` does not."""
 
     low: float
-    high: float = float("inf")
+    high: float
     above: bool = False
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high and not (self.above and value == self.low)
 
     def __str__(self) -> str:
-        low = f"above {self.low:g}" if self.above else f"of at least {self.low:g}"
-        return low if self.high == float("inf") else f"{low} and at most {self.high:g}"
+        low = f"above {self.low}" if self.above else f"of at least {self.low}"
+        return f"{low} and at most {self.high}"
 
 
 NO_EFFECT = "no effect"
 """Marks a setting that changes how a result is computed, but not what it is."""
 
-Count = Annotated[int, Range(1)]
+Number = Annotated[int, Range(1, 100_000)]
+Steps = Annotated[int, Range(1, 100_000_000)]
+Start = Annotated[int, Range(0, 100_000_000)]
+Factor = Annotated[float, Range(0, 1000, above=True)]
 Share = Annotated[float, Range(0, 1)]
-NotNegative = Annotated[float, Range(0)]
-Positive = Annotated[float, Range(0, above=True)]
-RGB = tuple[float, float, float]
+Mean = Annotated[float, Range(-10, 10)]
+Deviation = Annotated[float, Range(1e-3, 10)]
 
 
 class Settings:
@@ -86,19 +88,19 @@ class Clips(Settings):
         std: What they are divided by then; 0.5 and 0.5 give [-1, 1], as I3D takes them.
     """
 
-    fps: Annotated[float, Range(0, 1000, above=True)] = 25.0
+    fps: Annotated[float, Range(0.01, 1000)] = 25.0
     short_side: Annotated[int, Range(8, 4096)] = 256
     crop: Annotated[int, Range(8, 4096)] = 224
-    train_frames: Annotated[int, Range(1, 100_000)] = 64
-    test_frames: Annotated[int, Range(1, 100_000)] = 250
-    snapshot: Count = 1
+    train_frames: Number = 64
+    test_frames: Number = 250
+    snapshot: Number = 1
     flip: bool = True
     photometric_jitter: Share = 0.0
-    mean: RGB = (0.5, 0.5, 0.5)
-    std: RGB = (0.5, 0.5, 0.5)
+    mean: tuple[Mean, Mean, Mean] = (0.5, 0.5, 0.5)
+    std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
 
     def check(self) -> None:
-        """Refuse a crop larger than frames, parts of snapshots, and a normalisation that divides by zero."""
+        """Refuse a crop larger than frames, and parts of snapshots."""
         if self.crop > self.short_side:
             raise InputError(f"clips.crop {self.crop} must not exceed clips.short_side {self.short_side}.")
         for name in ("train_frames", "test_frames"):
@@ -107,8 +109,6 @@ class Clips(Settings):
                     f"clips.{name} is {getattr(self, name)}, but must be a multiple of clips.snapshot "
                     f"({self.snapshot})."
                 )
-        if min(self.std) <= 0:
-            raise InputError(f"clips.std is {list(self.std)}, but each must be above 0.")
 
 
 PREPROCESSING = ("fps", "short_side", "crop", "mean", "std")
@@ -141,16 +141,16 @@ class Flow(Settings):
     source: str = "stored"
     algorithm: Literal["tvl1", "raft-small", "raft-large"] = "tvl1"
     tau: Annotated[float, Range(0, 1, above=True)] = 0.25
-    lambda_: Positive = 0.15
-    theta: Positive = 0.3
+    lambda_: Factor = 0.15
+    theta: Factor = 0.3
     scales: Annotated[int, Range(1, 100)] = 5
     scale_step: Annotated[float, Range(0.05, 0.99)] = 0.8
     warps: Annotated[int, Range(1, 100)] = 5
-    epsilon: NotNegative = 0.01
+    epsilon: Annotated[float, Range(0, 1000)] = 0.01
     inner_iterations: Annotated[int, Range(1, 10_000)] = 30
     outer_iterations: Annotated[int, Range(1, 10_000)] = 10
     median: Annotated[int, Range(1, 5)] = 5
-    bound: Positive = 20.0
+    bound: Annotated[float, Range(0.1, 1000)] = 20.0
 
     def check(self) -> None:
         """Refuse median filters that no solver has."""
@@ -192,22 +192,22 @@ class Training(Settings):
         workers: Data-loading processes, or -1 to choose by the number of cores.
     """
 
-    steps: Count = 5000
-    validate_every: Count = 500
+    steps: Steps = 5000
+    validate_every: Steps = 500
     validation_fraction: Annotated[float, Range(0, 0.9)] = 0.1
-    batch_size: Count = 96
-    device_batch: Count = 6
+    batch_size: Number = 96
+    device_batch: Number = 6
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.01
-    reference_batch: Count = 96
+    learning_rate: Factor = 0.01
+    reference_batch: Number = 96
     schedule: Literal["plateau", "stages", "cosine"] = "plateau"
-    stages: tuple[tuple[int, float], ...] = ()
-    patience: Annotated[int, Range(0)] = 2
-    momentum: Share = 0.9
-    weight_decay: NotNegative = 1e-7
+    stages: tuple[tuple[Start, Factor], ...] = ()
+    patience: Annotated[int, Range(0, 1_000_000)] = 2
+    momentum: Annotated[float, Range(0, 0.9999)] = 0.9
+    weight_decay: Annotated[float, Range(0, 1000)] = 1e-7
     dropout: Annotated[float, Range(0, 0.99)] = 0.5
     first_layer: Literal["mean", "new"] = "mean"
-    batchnorm_momentum: Share = 0.1
+    batchnorm_momentum: Annotated[float, Range(0, 1, above=True)] = 0.1
     precision: Literal["auto", "float32", "bf16"] = "auto"
     compile: bool = False
     activation_checkpointing: Annotated[bool, NO_EFFECT] = False
@@ -223,8 +223,10 @@ class Training(Settings):
         if self.schedule == "stages" and not self.stages:
             raise InputError("training.schedule is 'stages', but training.stages is empty: list them.")
         starts = [start for start, _ in self.stages]
-        if starts != sorted({s for s in starts if s >= 0}) or any(factor <= 0 for _, factor in self.stages):
-            raise InputError("training.stages must be pairs of a rising step and a factor above 0.")
+        if starts != sorted(set(starts)):
+            raise InputError(
+                f"training.stages begin at {_shown(starts)}, but each must begin after the one before."
+            )
         if self.activation_checkpointing and self.compile:
             raise InputError(
                 "training.activation_checkpointing and training.compile exclude each other, as compiling "
@@ -270,7 +272,7 @@ def merge(*changes: Changes) -> dict[str, Any]:
             before = merged.get(key)
             if None not in (before, value) and isinstance(before, Mapping) != isinstance(value, Mapping):
                 wrong = value if isinstance(before, Mapping) else before
-                raise InputError(f"{key} is {wrong!r}, but must be a mapping of its settings.")
+                raise InputError(f"{key} is {_shown(wrong)}, but must be a mapping of its settings.")
             if isinstance(value, Mapping) and isinstance(merged.get(key, {}), Mapping):
                 merged[key] = merge(merged.get(key, {}), value)
             elif value is not None or key not in merged:
@@ -286,7 +288,7 @@ def _replace(value: Any, change: Changes, prefix: str) -> Any:
         now = getattr(value, key)
         if isinstance(now, Settings) and new is not None:
             if not isinstance(new, Mapping):
-                raise InputError(f"{prefix}{key} is {new!r}, but must be a mapping of its settings.")
+                raise InputError(f"{prefix}{key} is {_shown(new)}, but must be a mapping of its settings.")
             settings[key] = _replace(now, new, f"{prefix}{key}.")
         elif new is not None:
             settings[key] = new
@@ -305,74 +307,96 @@ def without_effect(settings: type) -> frozenset[str]:
     )
 
 
-_WHOLE = re.compile(r"[+-]?\d+")
+_WHOLE = re.compile(r"[+-]?\d{1,18}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # YAML 1.1 takes 1e-4 for text
 
 
 def _checked(name: str, hint: Any, value: Any) -> Any:
     """The value, as its type; numbers without a fraction may stand for floats."""
-    limits = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)]
-    kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    found = _as_type(kind, value)
-    if found is None or not all(found in limit for limit in limits):
-        expected = " ".join([_describe(kind), *map(str, limits)])
-        raise InputError(f"{name} is {_shown(value)}, but must be {expected}.")
+    found = _as_type(hint, value)
+    if found is None:
+        raise InputError(f"{name} is {_shown(value)}, but must be {_describe(hint)}.")
     return found
 
 
-def _as_type(kind: Any, value: Any) -> Any:
-    """The value as a type's, or None where it is none."""
+def _as_type(hint: Any, value: Any) -> Any:
+    """The value as a type's and within its limits, or None where it is none."""
+    kind, *limits = _kind_and_limits(hint)
     if get_origin(kind) is Literal:
-        return value if value in get_args(kind) and isinstance(value, str) else None
+        return value if isinstance(value, str) and value in get_args(kind) else None
     if get_origin(kind) is tuple:
         return _as_tuple(get_args(kind), value)
+    found = value if type(value) is kind else None
     if kind is float:
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
-            return float(value)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
-        return float(value) if is_number else None
-    if kind is str:
-        return str(value) if isinstance(value, (str, Path)) and str(value) else None
-    if kind is int and isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value)
-    return value if type(value) is kind else None
+        found = _as_float(value)
+    elif kind is str:
+        found = str(value) if isinstance(value, (str, Path)) and str(value).isprintable() else None
+        return found or None
+    elif kind is int and isinstance(value, str) and _WHOLE.fullmatch(value):
+        found = int(value)
+    return found if found is not None and all(found in limit for limit in limits) else None
 
 
-def _as_tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...] | None:
+def _as_float(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if isfinite(found) else None
+
+
+def _as_tuple(hints: tuple[Any, ...], value: Any) -> tuple[Any, ...] | None:
     if not isinstance(value, (list, tuple)):
         return None
-    if kinds[-1] is Ellipsis:
-        kinds = kinds[:1] * len(value)
-    if len(kinds) != len(value):
+    if hints[-1] is Ellipsis:
+        hints = hints[:1] * len(value)
+    if len(hints) != len(value):
         return None
-    found = tuple(_as_type(kind, part) for kind, part in zip(kinds, value, strict=True))
+    found = tuple(_as_type(hint, part) for hint, part in zip(hints, value, strict=True))
     return None if None in found else found
 
 
-def _describe(kind: Any) -> str:
-    """What a type is, in words."""
+def _kind_and_limits(hint: Any) -> list[Any]:
+    """A type, then the ranges that it is limited to."""
+    limits = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)]
+    return [get_args(hint)[0] if get_origin(hint) is Annotated else hint, *limits]
+
+
+def _describe(hint: Any) -> str:
+    """What a type and its limits are, in words."""
+    kind, *limits = _kind_and_limits(hint)
     if get_origin(kind) is Literal:
         *most, last = get_args(kind)
-        return f"{', '.join(most)} or {last}"
-    if get_origin(kind) is tuple:
+        words = f"{', '.join(most)} or {last}"
+    elif get_origin(kind) is tuple:
         inner = get_args(kind)
         if inner[-1] is Ellipsis:
-            return f"a list, each {_describe(inner[0])}"
-        return f"a list of {', '.join(map(_describe, inner))}"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    return words.get(kind, getattr(kind, "__name__", str(kind)))
+            words = f"a list, each {_describe(inner[0])}"
+        elif len(set(inner)) == 1:
+            words = f"a list of {len(inner)}, each {_describe(inner[0])}"
+        else:
+            words = f"a list of {', '.join(map(_describe, inner))}"
+    else:
+        known = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        words = known.get(kind, getattr(kind, "__name__", str(kind)))
+    return " ".join([words, *map(str, limits)])
 
 
 def _shown(value: Any) -> str:
-    return {True: "true", False: "false"}.get(value, repr(value)) if isinstance(value, bool) else repr(value)
+    """A value in a message: as YAML writes truth, and not more of it than a line."""
+    try:
+        shown = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        shown = "a number beyond all limits"
+    return shown if len(shown) <= 100 else f"{shown[:100]}..."
 
 
 def describe_settings(settings: type) -> Iterable[tuple[str, str]]:
     """Say of each setting what it must be, in words."""
-    for name, hint in _hints(settings).items():
-        limits = [str(m) for m in getattr(hint, "__metadata__", ()) if isinstance(m, Range)]
-        kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-        yield name, " ".join([_describe(kind), *limits])
+    return ((name, _describe(hint)) for name, hint in _hints(settings).items())
 
 
 def digest(*parts: Any) -> str:

@@ -107,13 +107,15 @@ def import_plugins(modules: Iterable[str] = ()) -> None:
                 f"The plugin '{entry.name}' ({entry.value}) cannot be imported: {error}."
             ) from error
     for module in modules:
+        if not isinstance(module, str) or not module:
+            raise InputError(f"--import {module!r}: name a module, or a Python file.")
         path = Path(module)
         is_file = path.suffix == ".py"
         try:
             if is_file:
                 sys.path.insert(0, str(path.resolve().parent))
             found = importlib.import_module(path.stem if is_file else module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"--import {module}: it cannot be imported ({error}).") from error
         if is_file and Path(found.__file__ or "").resolve() != path.resolve():
             raise InputError(f"--import {module}: there is another module '{path.stem}': rename the file.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from i3d_lightning.cli.output import check_picture
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import NONE, Experiment
-from i3d_lightning.recipe import FLOW_PRESETS
+from i3d_lightning.experiment import NONE, Experiment, check_number
+from i3d_lightning.recipe import FLOW_PRESETS, Recipe, compose
+from i3d_lightning.study.workspace import check_folder
 
 
 def demo(root: Path = Path("data/demo"), seed: int = 0) -> None:
@@ -18,6 +21,8 @@ def demo(root: Path = Path("data/demo"), seed: int = 0) -> None:
     """
     from i3d_lightning.demo import DemoSettings, render_demo
 
+    check_folder("root", root)
+    check_number("seed", seed)
     made = render_demo(root, DemoSettings(seed=seed))
     print(f"{made.videos} videos and images are in {root}.")
 
@@ -46,6 +51,10 @@ def preview(
     from i3d_lightning.networks.registry import IMAGE_NETWORK
     from i3d_lightning.study.recipes import recipe_for
 
+    if classes < 1:
+        raise InputError(f"classes is {classes}, but must be at least 1.")
+    check_picture(output)
+    check_folder("cache", cache)
     network = IMAGE_NETWORK if DATASETS[dataset].images else "i3d"
     recipe, _ = recipe_for(Experiment(network, "rgb", NONE, "origin", dataset, split), {})
     data = load_manifest(dataset, root, split, cache / "manifests").data
@@ -79,12 +88,14 @@ def flow(
     from i3d_lightning.flow import FlowStore
 
     check_known("preset", preset, FLOW_PRESETS)
+    compose(Recipe(), {"clips": {"fps": fps, "short_side": short_side, "crop": 8}})
+    check_folder("destination", destination)
+    number, parts = _part(part)
     videos = (
         [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
     )
     if not videos:
         raise InputError(f"There is no video below {source}: check the path.")
-    number, parts = _part(part)
     videos = videos[number - 1 :: parts]
     store = FlowStore(destination, FLOW_PRESETS[preset], fps, short_side)
     failures = store.compute(identify(videos, destination.parent / "manifests"))
@@ -95,6 +106,7 @@ def flow(
 
 def _part(text: str) -> tuple[int, int]:
     number, _, parts = text.partition("/")
-    if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+    plain = re.fullmatch("[0-9]{1,6}/[0-9]{1,6}", text)
+    if not (plain and 1 <= int(number) <= int(parts)):
         raise InputError(f"part is '{text}', but must be like 2/8, the second of eight.")
     return int(number), int(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from i3d_lightning.cli.output import print_frame, print_json
 from i3d_lightning.cli.parser import RecipeChanges
 from i3d_lightning.errors import InputError
-from i3d_lightning.experiment import FUSION, STREAMS, Experiment
+from i3d_lightning.experiment import FUSION, STREAMS, Experiment, seeds_from
 from i3d_lightning.recipe import Changes, merge, plain
 
 MAX_UNREADABLE = 0.05
@@ -106,10 +107,8 @@ def experiment(
     """
     from i3d_lightning.datasets.demo import TARGETS
 
-    datasets = list(TARGETS) if dataset == "demo" else dataset.split(",")
-    if seeds < 1:
-        raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
-    numbers = range(seed, seed + seeds)
+    datasets = list(TARGETS) if dataset == "demo" else _each_once("dataset", dataset.split(","))
+    numbers = seeds_from(seed, seeds)
     cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
     _run(cells, weights, root, _changes(recipe, precision), space, on, max_unreadable, json)
 
@@ -146,9 +145,7 @@ def grid(
     check_share(max_unreadable)
     wanted = grids.read_grid(file)
     if seeds is not None:
-        if seeds < 1:
-            raise InputError(f"seeds is {seeds}, but at least one seed is needed.")
-        wanted = grids.with_seeds(wanted, range(seeds))
+        wanted = grids.with_seeds(wanted, seeds_from(0, seeds))
     if precision is not None:
         wanted = grids.with_settings(wanted, {"training": {"precision": precision}})
     launcher = LAUNCHERS[on]
@@ -181,7 +178,7 @@ def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
     from i3d_lightning.registry import import_plugins
     from i3d_lightning.results.reading import check_share
     from i3d_lightning.results.scores import scores
-    from i3d_lightning.study.planner import load_cell
+    from i3d_lightning.study.planner import imports_of, load_cell
     from i3d_lightning.study.run import run
     from i3d_lightning.study.tracking import is_rank_zero
 
@@ -189,9 +186,9 @@ def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
     check_share(max_unreadable)
     try:
         content = loads(file.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read as a planned cell ({error}): check the path.") from error
-    import_plugins(content.get("import", ()) if isinstance(content, dict) else ())
+    import_plugins(imports_of(content))
     done = run(*load_cell(content))
     if json and is_rank_zero():
         print_json(score.as_json() for score in scores([done]))
@@ -320,6 +317,8 @@ def _weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str,
     """`rgb=a,flow=b` or one path for the only stream."""
     if given is None:
         return dict.fromkeys(streams)
+    if not given:
+        raise InputError("--weights is empty: give a name (see i3d weights list) or a path, or drop it.")
     if not given.startswith(tuple(f"{s}=" for s in STREAMS)):
         if len(streams) > 1:
             raise InputError(
@@ -330,6 +329,10 @@ def _weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str,
     found: dict[str, str | None] = {}
     for part in given.split(","):
         name, _, found_at = part.partition("=")
+        if not found_at or name in found:
+            raise InputError(
+                f"--weights is '{given}', but must be one path for each stream: rgb=...,flow=..."
+            )
         found[name] = found_at
     if set(found) != set(streams):
         raise InputError(
@@ -339,10 +342,16 @@ def _weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str,
 
 
 def _splits(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"split is '{text}', but must be a number such as 1, or several: 1,2,3.") from None
+    if not re.fullmatch("[0-9]{1,4}(,[0-9]{1,4})*", text):
+        raise InputError(f"split is '{text}', but must be a number such as 1, or several: 1,2,3.")
+    return [int(part) for part in _each_once("split", text.split(","))]
+
+
+def _each_once(what: str, words: Sequence[str]) -> list[str]:
+    """Refuse what is named twice: one of them was meant to be another."""
+    if twice := next((word for word in words if words.count(word) > 1), None):
+        raise InputError(f"{what} names {twice} twice: name each once.")
+    return list(words)
 
 
 def _changes(recipe: Any, precision: str | None) -> Changes:

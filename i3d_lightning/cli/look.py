@@ -7,6 +7,7 @@ from pathlib import Path
 
 from i3d_lightning.cli.output import (
     check_format,
+    check_picture,
     print_frame,
     print_json,
     print_paper_table,
@@ -38,6 +39,11 @@ def table(
 
     check_known("table", which, ("all", "findings", *map(str, tables.TABLES)))
     check_format(format)
+    if json and which != "all":
+        raise InputError(f"--json prints all runs, not table {which}: drop one of them.")
+    possible = {"all": FORMATS[:1] if json else FORMATS[:2], "findings": FORMATS[:1]}
+    if format not in possible.get(which, FORMATS):
+        raise InputError(f"--format {format} is not for this: Tables 1 to 5 are printed so.")
     found = scores(collect(place))
     if not found and which in ("all", "findings"):
         raise InputError(f"There are no complete runs in {place}: run i3d experiment first.")
@@ -72,14 +78,17 @@ def chart(
         architecture: Whose bars.
         place: Folder of the runs.
     """
+    from i3d_lightning.networks import ARCHITECTURES
     from i3d_lightning.results import charts
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
 
+    output = output or place / "pretraining.png"
+    check_known("architecture", architecture, ARCHITECTURES.names())
+    check_picture(output)
     found = scores(collect(place))
     if not found:
         raise InputError(f"There are no complete runs in {place}: run make compare first.")
-    output = output or place / "pretraining.png"
     charts.save(charts.pretraining_chart(found, architecture), output)
     print(f"Drawn to {output}.")
 
@@ -104,6 +113,8 @@ def compare(
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
 
+    if confusion is not None:
+        check_picture(confusion)
     complete = collect(place)
     known = {score.name: score for score in scores(complete)}
     for wanted in (one, other):

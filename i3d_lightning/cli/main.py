@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser
 
 from i3d_lightning import interruption
 from i3d_lightning.cli import data, experiments, look, models
-from i3d_lightning.cli.parser import make_parser, take_space
+from i3d_lightning.cli.parser import check_configurations, check_words, make_parser, take_space
 from i3d_lightning.errors import InputError
 from i3d_lightning.registry import import_plugins
 
@@ -66,14 +66,10 @@ def _run(argv: Sequence[str]) -> None:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("i3d_lightning").setLevel(logging.INFO)
     imports, argv = _split_imports(argv)
-    parser = build_parser()
-    config = parser.instantiate(parser.parse_args(argv))
-    verb: Any = VERBS
-    while isinstance(verb, Mapping):
-        name = config["verb"]
-        verb, config = verb[name], config[name]
-    arguments = {key: value for key, value in vars(config).items() if key != "config"}
     try:
+        check_words([*imports, *argv])
+        check_configurations(argv)
+        verb, arguments = _parse(argv)
         import_plugins(imports)
         verb(**take_space(arguments))
     except InputError as error:
@@ -87,6 +83,17 @@ def _run(argv: Sequence[str]) -> None:
             raise
         print("error: No disk space is left: free some and run the same command to go on.", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _parse(argv: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    """The function of a verb, and what the flags say."""
+    parser = build_parser()
+    config = parser.instantiate(parser.parse_args(argv))
+    verb: Any = VERBS
+    while isinstance(verb, Mapping):
+        name = config["verb"]
+        verb, config = verb[name], config[name]
+    return verb, {key: value for key, value in vars(config).items() if key != "config"}
 
 
 def _split_imports(argv: Sequence[str]) -> tuple[list[str], list[str]]:

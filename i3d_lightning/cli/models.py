@@ -25,6 +25,8 @@ def predict(
     from i3d_lightning.predict.predictor import Predictor
     from i3d_lightning.video.damage import watched
 
+    if top < 1:
+        raise InputError(f"top is {top}, but must be at least 1.")
     predictor = Predictor(weights)
     failed = 0
     for video in videos:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from json import dumps
+from pathlib import Path
 from typing import Any
 
-from i3d_lightning.errors import check_known
+from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.study.workspace import check_folder
 
 FORMATS = ("terminal", "markdown", "latex")
 
@@ -19,6 +21,17 @@ def check_format(format: str) -> None:
         InputError: It is unknown.
     """
     check_known("format", format, FORMATS)
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a place where no picture can be written, before it is drawn.
+
+    Raises:
+        InputError: It is a folder, lies below a file, or is of another format.
+    """
+    if path.is_dir() or path.suffix.lower() != ".png":
+        raise InputError(f"The picture cannot be {path}: give the name of a file that ends in .png.")
+    check_folder("The picture's folder", path.parent)
 
 
 def print_paper_table(shown: Any, format: str) -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
 from jsonargparse import ArgumentParser
 
+from i3d_lightning import yaml_text
+from i3d_lightning.errors import InputError, unknown
 from i3d_lightning.recipe import Recipe, Settings, describe_settings
 
 
@@ -85,13 +88,93 @@ def take_space(arguments: dict[str, Any]) -> dict[str, Any]:
         said = {flag: arguments.pop(flag) for flag in ("runs", "cache", "name", "trainer")}
         return arguments | {"space": Workspace(**said)}
     if "runs" in arguments:
-        return arguments | {"place": arguments.pop("runs") / arguments.pop("name")}
+        from i3d_lightning.study.workspace import Workspace
+
+        return arguments | {"place": Workspace(arguments.pop("runs"), name=arguments.pop("name")).root}
     return arguments
+
+
+class Parser(ArgumentParser):
+    """A parser whose errors are one sentence."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong with a command line, and end."""
+        parser = getattr(ex, "subcommand_parser", None) or self
+        print(f"error: {_sentence(message, parser)} See {parser.prog} --help.", file=sys.stderr)
+        raise SystemExit(2)
+
+
+_WORDS = {
+    "<class 'int'>": "a whole number",
+    "<class 'float'>": "a number",
+    "<class 'bool'>": "true or false",
+    "<class 'str'>": "text",
+    "<class 'pathlib.Path'>": "a path",
+    "<class 'NoneType'>": "nothing",
+}
+
+
+def _sentence(message: str, parser: ArgumentParser) -> str:
+    """One sentence of what jsonargparse says in several lines."""
+    if lacking := re.match(r"the following arguments are required: (.*)", message):
+        return f"{_flag(lacking[1], parser)} is required."
+    if strange := re.match(r"unrecognized arguments: (\S+)", message):
+        word = strange[1].partition("=")[0]
+        if not word.startswith("--"):
+            return f"'{word}' is one argument more than this takes."
+        return str(unknown("flag", word, [f for a in parser._actions for f in a.option_strings]))
+    if verb := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL):
+        return str(unknown("verb", verb[1], re.findall(r"'([^']*)'", verb[2])))
+    if verbs := re.match(r'expected ".*" to be one of {(.*)}', message):
+        return f"Say which verb: {verbs[1].replace(',', ', ').replace('  ', ' ')}."
+    for name, words in _WORDS.items():
+        message = message.replace(name, words)
+    message = re.sub(r"\s+", " ", message).strip().rstrip(".")
+    if value := re.fullmatch(r'Parser key "(.*?)": Expected (.*?)\. Got value: (.*)', message):
+        return f"{value[1]} is {value[3]}, but must be {value[2]}."
+    return f"{message[:300]}..." if len(message) > 300 else f"{message}."
+
+
+def _flag(key: str, parser: ArgumentParser) -> str:
+    """What a user writes for a key of the configuration."""
+    name = key.rpartition(".")[2]
+    return f"--{name}" if any(f"--{name}" in a.option_strings for a in parser._actions) else name.upper()
+
+
+def check_words(argv: Sequence[str]) -> None:
+    """Refuse characters that no path or name has, before they end in the middle of something.
+
+    Raises:
+        InputError: There is one.
+    """
+    for word in argv:
+        if any(ord(character) < 32 for character in word):
+            raise InputError(f"{word!r} has a control character in it: what is it meant to be?")
+
+
+def check_configurations(argv: Sequence[str]) -> None:
+    """Refuse files given by `--config` that are no mappings, name a key twice or are nested without end.
+
+    Raises:
+        InputError: One is.
+    """
+    for path in _configurations(argv):
+        content = yaml_text.read(Path(path))
+        if not isinstance(content, dict):
+            raise InputError(f"{path} is no configuration: it needs settings such as 'seed: 3'.")
+        if strange := next((key for key in yaml_text.keys(content) if not isinstance(key, str)), None):
+            raise InputError(f"{path} has the setting {strange!r}, but settings have names.")
+
+
+def _configurations(argv: Sequence[str]) -> Iterator[str]:
+    for word, following in zip(argv, [*argv, ""][1:], strict=True):
+        if word == "--config" or word.startswith("--config="):
+            yield word.partition("=")[2] if "=" in word else following
 
 
 def make_parser(verbs: Mapping[str, Any]) -> ArgumentParser:
     """Make the parser of all verbs."""
-    parser = ArgumentParser(prog="i3d", description="Transfer-learning experiments on video.")
+    parser = Parser(prog="i3d", allow_abbrev=False, description="Transfer-learning experiments on video.")
     parser.add_argument(
         "--import",
         metavar="MODULE",
@@ -106,7 +189,7 @@ def _add_verbs(parser: ArgumentParser, verbs: Mapping[str, Any]) -> None:
     commands = parser.add_subcommands(dest="verb", metavar="VERB", title="verbs")
     for name, verb in verbs.items():
         if isinstance(verb, Mapping):
-            inner = ArgumentParser(description=f"{name}: {', '.join(verb)}")
+            inner = Parser(allow_abbrev=False, description=f"{name}: {', '.join(verb)}")
             commands.add_subcommand(name, inner, help=inner.description)
             _add_verbs(inner, verb)
         else:
@@ -115,7 +198,7 @@ def _add_verbs(parser: ArgumentParser, verbs: Mapping[str, Any]) -> None:
 
 
 def _verb_parser(verb: Callable[..., Any], summary: str) -> ArgumentParser:
-    parser = ArgumentParser(description=summary)
+    parser = Parser(allow_abbrev=False, description=summary)
     parser.add_argument("--config", action="config", help="A YAML file with any of these settings.")
     hints = get_type_hints(verb)
     parser.add_function_arguments(verb, skip={"json", "space", "place", *POSITIONAL}, as_group=False)

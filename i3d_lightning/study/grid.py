@@ -21,8 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from i3d_lightning import yaml_text
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import STREAMS, Experiment
@@ -59,12 +58,7 @@ def read_grid(path: Path) -> Grid:
     Raises:
         InputError: The file is missing or not YAML, says something unknown, or an entry stands for no cell.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    content = yaml_text.read(path)
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list) or not content["cells"]:
         raise InputError(f"{path} is not a grid: it needs a list 'cells', see experiments/table4.yaml.")
     for word in content:
@@ -107,9 +101,9 @@ def check_known_settings(changes: Changes) -> None:
     """
     known = Recipe()
     for part, settings in changes.items():
-        compose(known, {part: None})
+        compose(known, {str(part): None})
         if isinstance(settings, Mapping):
-            compose(known, {part: dict.fromkeys(settings)})
+            compose(known, {part: dict.fromkeys(map(str, settings))})
 
 
 def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
@@ -123,6 +117,9 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
     for word, value in ((word, value) for word, values in lists.items() for value in values):
         if not isinstance(value, (str, int)):
             raise InputError(f"{path}: {word} is {value!r}, but must be a word, a number or a list of them.")
+    for word, values in lists.items():
+        if twice := [value for i, value in enumerate(values) if value in values[:i]]:
+            raise InputError(f"{path}: {word} names {twice[0]} twice: name each once.")
     for stream in lists.get("stream", ()):
         check_known("stream", stream, STREAMS)
     for architecture, protocol, dataset in itertools.product(

@@ -346,6 +346,18 @@ def save_cell(cell: Cell, space: Workspace, imports: Iterable[str], path: Path) 
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode()))
 
 
+def imports_of(content: Any) -> list[str]:
+    """List the modules that a planned cell needs imported before it is loaded.
+
+    Raises:
+        InputError: It is something else.
+    """
+    found = content.get("import") if isinstance(content, dict) else None
+    if not isinstance(found, list) or not all(isinstance(module, str) for module in found):
+        raise InputError("This is not a planned cell: cells are written by launchers.")
+    return found
+
+
 def load_cell(content: Mapping[str, Any]) -> tuple[Cell, Workspace]:
     """Make the cell, and where things are kept, of what `save_cell` wrote.
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning as L
 import torch
 import yaml
 
@@ -46,7 +45,7 @@ from i3d_lightning.study import tracking
 from i3d_lightning.study.environment import environment
 from i3d_lightning.study.identity import check_same, feature_key, features_identity, run_identity
 from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
-from i3d_lightning.study.workspace import Workspace
+from i3d_lightning.study.workspace import Workspace, processes_of
 from i3d_lightning.training import checkpoints, precision
 from i3d_lightning.weights import Weights, load_weights, save_weights
 
@@ -76,15 +75,14 @@ def run(cell: Cell, space: Workspace) -> Run:
     experiment, folder = cell.experiment, space.folder(cell.experiment)
     manifest = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests")
     start, sha256 = _start(cell, space)
-    processes = _processes(cell, space)
 
     def resolve(holder: Holder | None = None) -> _Resolved:
         """What the result depends on, settled and required as where it was started before."""
         before = read_json(folder / FINGERPRINT)
         recipe = _with_precision(cell.recipe, before)
         features = features_identity(experiment, recipe, sha256, cell.from_images)
-        settled = before.get("processes", processes) if before else processes
-        identity = run_identity(experiment, recipe, features, manifest.digest, settled)
+        processes = before.get("processes") if before else _processes(cell, space)
+        identity = run_identity(experiment, recipe, features, manifest.digest, processes)
         if before is not None:
             check_same(before, identity, folder, holder)
         return _Resolved(recipe, features, identity)
@@ -99,7 +97,7 @@ def run(cell: Cell, space: Workspace) -> Run:
         if done is not None:  # by whom we waited for
             return _known(done)
         _check_precision(cell, recipe, folder)
-        _check_processes(identity.get("processes"), processes, folder)
+        _check_processes(identity.get("processes"), _processes(cell, space), folder)
         weights = load_weights(start, sha256) if start is not None else None
         key = feature_key(features)
         job = Job(
@@ -183,10 +181,8 @@ def _check_precision(cell: Cell, recipe: Recipe, folder: Path) -> None:
 
 def _processes(cell: Cell, space: Workspace) -> int | None:
     """How many processes train together, None where nothing depends on it: each normalises its own batch."""
-    if not PROTOCOLS[cell.experiment.protocol].trains_by_steps:
-        return None
-    trainer = L.Trainer(**{**space.trainer, "logger": False, "enable_checkpointing": False})
-    return trainer.world_size
+    together = processes_of(space)  # asked of every protocol, as it says what this machine cannot run
+    return together if PROTOCOLS[cell.experiment.protocol].trains_by_steps else None
 
 
 def _check_processes(stored: int | None, here: int | None, folder: Path) -> None:

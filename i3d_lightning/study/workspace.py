@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,59 @@ from typing import Any
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 
-TRAINER = (
-    "accelerator",
-    "benchmark",
-    "detect_anomaly",
-    "deterministic",
-    "devices",
-    "enable_progress_bar",
-    "num_nodes",
-    "profiler",
-    "strategy",
-)
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of Lightning's Trainer that is the user's to say.
+
+    Attributes:
+        takes: Tells the values that it takes.
+        words: These in words.
+    """
+
+    takes: Callable[[Any], bool]
+    words: str
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 1024
+
+
+def _indices(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(i) is int and i >= 0 for i in value)
+
+
+def _one_of(*words: object) -> Argument:
+    known = [{True: "true", False: "false"}.get(w, str(w)) if isinstance(w, bool) else str(w) for w in words]
+    return Argument(
+        lambda value: any(type(value) is type(word) and value == word for word in words),
+        f"{', '.join(known[:-1])} or {known[-1]}",
+    )
+
+
+_SWITCH = _one_of(True, False)
+
+TRAINER: Mapping[str, Argument] = {
+    "accelerator": _one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
+    "benchmark": _SWITCH,
+    "detect_anomaly": _SWITCH,
+    "deterministic": _one_of(True, False, "warn"),
+    "devices": Argument(
+        lambda value: value in ("auto", -1) or _count(value) or (_indices(value) and _different(value)),
+        "a number of them, a list of their numbers, or auto",
+    ),
+    "enable_progress_bar": _SWITCH,
+    "num_nodes": Argument(_count, "a whole number of at least 1 and at most 1024"),
+    "profiler": _one_of("simple", "advanced", "pytorch"),
+    # Those that part a network among devices would need their weights gathered before they are stored.
+    "strategy": _one_of("auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook"),
+}
 """Arguments of Lightning's Trainer that say where and how it runs, not what comes out."""
+
+
+def _different(values: list[Any]) -> bool:
+    return len(set(values)) == len(values)
+
 
 _INSTEAD = {
     "precision": "use --precision",
@@ -56,15 +98,21 @@ class Workspace:
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if Path(self.name).is_absolute() or ".." in Path(self.name).parts:
-            raise InputError(f"name is '{self.name}', but must be a folder below {self.runs}.")
-        for argument in self.trainer:
+        if Path(self.name).is_absolute() or ".." in Path(self.name).parts or not self.name.isprintable():
+            raise InputError(f"name is {self.name!r}, but must be a folder below {self.runs}.")
+        for what, folder in (("runs", self.root), ("cache", self.cache)):
+            check_folder(what, folder)
+        if not isinstance(self.trainer, Mapping):
+            raise InputError(f"trainer is {self.trainer!r}, but must be a mapping such as {{devices: 2}}.")
+        for argument, value in self.trainer.items():
             if argument not in TRAINER:
                 why = _INSTEAD.get(argument, "it may change what comes out")
                 raise InputError(
                     f"trainer: '{argument}' is not passed on to Lightning's Trainer: {why}. "
                     f"Passed on are {', '.join(TRAINER)}."
                 )
+            if value is not None and not TRAINER[argument].takes(value):
+                raise InputError(f"trainer: {argument} is {value!r}, but must be {TRAINER[argument].words}.")
 
     @property
     def root(self) -> Path:
@@ -74,3 +122,36 @@ class Workspace:
     def folder(self, experiment: Experiment) -> Path:
         """Folder of one run."""
         return self.root / experiment.folder
+
+
+def check_folder(what: str, folder: Path) -> None:
+    """Refuse a place where no folder can be made.
+
+    Raises:
+        InputError: It, or what would be above it, is a file, or its name is none.
+    """
+    try:
+        if long := next((part for part in folder.parts if len(os.fsencode(part)) > 200), None):
+            raise InputError(f"{what} has a name of {len(long)} characters: choose a shorter one.")
+        nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        if not nearest.is_dir():
+            raise InputError(f"{what} is {folder}, but {nearest} is not a folder: choose another place.")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{what} is {str(folder)[:100]!r}, which cannot be a folder: {why}.") from error
+
+
+def processes_of(space: Workspace) -> int:
+    """Ask Lightning in how many processes it would run here as the user wants, before anything is computed.
+
+    Raises:
+        InputError: It cannot, such as on an accelerator that this machine lacks.
+    """
+    import lightning as L
+
+    try:
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+        return L.Trainer(**{**space.trainer, **quiet}).world_size
+    except Exception as error:  # each of Lightning's parts has its own
+        why = " ".join(str(error).split())
+        raise InputError(f"trainer: this machine cannot run {dict(space.trainer)} ({why[:300]}).") from error

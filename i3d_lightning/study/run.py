@@ -73,14 +73,13 @@ def run(cell: Cell, space: Workspace) -> Run:
     experiment, folder = cell.experiment, space.folder(cell.experiment)
     manifest = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests")
     start, sha256 = _start(cell, space)
-    processes = _processes(cell, space)
 
     def resolve(holder: Holder | None = None) -> _Resolved:
         """What the result depends on, settled and required as where it was started before."""
         before = read_json(folder / FINGERPRINT)
         recipe = _with_precision(cell.recipe, before)
         features = features_identity(experiment, recipe, sha256, cell.from_images)
-        settled = before.get("processes", processes) if before else processes
+        settled = before["processes"] if before and "processes" in before else _processes(cell, space)
         identity = run_identity(experiment, recipe, features, manifest.digest, settled)
         if before is not None:
             check_same(before, identity, folder, holder)
@@ -96,7 +95,7 @@ def run(cell: Cell, space: Workspace) -> Run:
         if done is not None:  # by whom we waited for
             return _known(done)
         _check_precision(cell, recipe, folder)
-        _check_processes(identity.get("processes"), processes, folder)
+        _check_processes(identity.get("processes"), _processes(cell, space), folder)
         weights = load_weights(start, sha256) if start is not None else None
         key = feature_key(features)
         job = Job(experiment, recipe, manifest.data, weights, folder, space.cache, key, space.trainer)

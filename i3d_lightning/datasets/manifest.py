@@ -107,7 +107,10 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Identify what the data set holds, wherever it lies: classes, ids, labels, groups and contents."""
+        """Identify what the data set holds, wherever it lies.
+
+        That is its classes, ids, labels, groups and contents, and ids without a file: results count them.
+        """
         return str(self.about["digest"])
 
     @cached_property
@@ -195,7 +198,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
         "tested_on": data.tested_on,
         "missing_train": data.missing_train,
         "missing_test": data.missing_test,
-        "digest": digest(data.classes, data.tested_on, identity),
+        "digest": digest(data.classes, data.tested_on, identity, data.missing_train, data.missing_test),
         "lost": [_below(v.path, root) for _, v in videos if not facts[v.path].sha256],  # could not be opened
         "since": since,
         "watched": watched,

@@ -16,6 +16,7 @@ from i3d_lightning.datasets.clips import RGBFrames
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError, UnreadableVideoError
+from i3d_lightning.files import write_atomically
 from i3d_lightning.flow import estimate_flow
 from i3d_lightning.recipe import Recipe
 from i3d_lightning.video import transforms
@@ -116,8 +117,7 @@ def contact_sheet(
         if flows is not None:
             rows.append(_row("", _colour(flows[i]), columns))
     _, png = cv2.imencode(".png", cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png.tobytes())
+    write_atomically(path, lambda file: file.write(png.tobytes()))
 
 
 def _row(label: str, frames: np.ndarray, columns: int) -> np.ndarray:

@@ -152,6 +152,7 @@ def _render_beside(root: Path, settings: DemoSettings, workers: int) -> None:
                 pass
         write_lists(unfinished, settings)
         (unfinished / MANIFEST).write_text(json.dumps(_stamp(settings), indent=2) + "\n")
+        os.sync()  # a root that is there after a power cut is whole
         unfinished.rename(root)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

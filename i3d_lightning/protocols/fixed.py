@@ -57,9 +57,10 @@ def fixed(job: Job) -> Outcome:
     _set_classifier(network, classifier)
 
     logits = dict(zip((v.id for v in test), classifier(test_features) if test else (), strict=True))
-    fitted = (classifier(features).argmax(1) == labels).double().mean().item()
+    answers = dict(zip((v.id for v in train), classifier(features), strict=True))
+    fitted = to_predictions(train, answers, job.classes)
     metrics = {
-        "train_top1": 100.0 * fitted,
+        "train_top1": fitted.accuracy(),
         "validation_top1": classifier.validation_top1,
         "scaling": classifier.scaling,
         "penalty": classifier.penalty,

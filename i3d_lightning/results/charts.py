@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from i3d_lightning.errors import InputError
+from i3d_lightning.files import write_atomically
 from i3d_lightning.results.overview import COLUMNS, STREAM_TITLES
 from i3d_lightning.results.scores import Index, Score, Summary, is_target
 
@@ -94,8 +95,7 @@ def _draw(panel: Axes, bars: Sequence[Summary]) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png", dpi=130))
 
 
 def confusion_chart(table: pd.DataFrame) -> Figure:

@@ -112,7 +112,8 @@ def _choose(
         for (weight, bias), (_, held_out), (shift, scale) in zip(layers, folds, scalings, strict=True):
             logits = (features[held_out] - shift) / scale @ weight.T + bias
             losses.append(F.cross_entropy(logits, labels[held_out], reduction="none"))
-            hits.append(logits.argmax(1) == labels[held_out])
+            own = logits.gather(1, labels[held_out][:, None])
+            hits.append((logits >= own).sum(1) == 1)  # ties count against
         loss, top1 = torch.cat(losses).mean().item(), torch.cat(hits).double().mean().item()
         tried.append(_Choice(scaling, penalty, loss, 100.0 * top1))
         best = min(tried, key=lambda choice: choice.loss)

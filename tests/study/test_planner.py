@@ -131,3 +131,22 @@ def test_a_misspelt_root_is_refused(tmp_path):
     real = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
     with pytest.raises(InputError, match="Unknown data set 'kinetic': did you mean 'kinetics'"):
         plan([real], SPACE, roots={"ucf101": tmp_path, "kinetic": tmp_path})
+
+
+def test_published_weights_do_not_take_the_place_of_unfinished_pretraining(tmp_path):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    own = space.folder(Experiment("i3d", "rgb", "none", "origin", "kinetics"))
+    own.mkdir(parents=True)
+    target = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+    roots = {"ucf101": tmp_path}
+    (cell,) = plan([target], space, roots=roots).cells.values()
+    assert cell.weights == "i3d-rgb-kinetics400"
+    (own / "fingerprint.json").write_text("{}")
+    with pytest.raises(InputError, match="pretraining that is not finished, and published weights do not"):
+        plan([target], space, roots=roots)
+    (own / "result.json").write_text("{")
+    with pytest.raises(InputError, match=r"result\.json is missing or damaged"):
+        plan([target], space, roots=roots)
+    assert len(plan([target], space, roots={**roots, "kinetics": tmp_path}).cells) == 2
+    (own / "result.json").unlink()
+    assert plan([target], space, dry=True).cells  # a list says nothing of what is there

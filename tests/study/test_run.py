@@ -15,6 +15,7 @@ from tiny import TINY, centre_crop, plan_one, run_one, save_untrained
 from i3d_lightning.datasets import read_dataset
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.lease import LeaseLostError
 from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Clips, Training, merge
@@ -302,3 +303,125 @@ def test_other_flow_images_make_another_run(tiny_ucf, tmp_path):
     cv2.imwrite(str(one), np.full((32, 40), 200, np.uint8))
     with pytest.raises(InputError, match=r"flow\.source was"):
         run_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
+
+
+def together(*commands: list[str]) -> list[subprocess.CompletedProcess[str]]:
+    """Processes started at once, once all have ended."""
+    started = [
+        subprocess.Popen(c, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands
+    ]
+    ended = [(process, *process.communicate(timeout=300)) for process in started]
+    return [subprocess.CompletedProcess(p.args, p.returncode, out, err) for p, out, err in ended]
+
+
+def test_two_at_once_train_each_cell_once(tiny_ucf, tmp_path):
+    one, other = together(*2 * [command(tiny_ucf, tmp_path, "--seeds=2", "--recipe.training.steps=4")])
+    assert (one.returncode, other.returncode) == (0, 0), one.stderr + other.stderr
+    said = one.stderr + other.stderr
+    assert said.count("Running ucf101-1/") == 2
+    assert "is being run by process " in said
+    assert one.stdout.splitlines()[-2:] == other.stdout.splitlines()[-2:]
+    assert not list(tmp_path.rglob(".lease*"))
+
+
+@pytest.mark.slow
+def test_of_two_at_once_with_other_settings_one_is_refused_and_the_result_is_the_others(tiny_ucf, tmp_path):
+    one, other = together(
+        *(command(tiny_ucf, tmp_path, f"--recipe.training.learning_rate={rate}") for rate in (0.01, 0.02))
+    )
+    assert sorted((one.returncode, other.returncode)) == [0, 2]
+    refused = min(one, other, key=lambda done: -done.returncode)
+    assert "training.learning_rate was" in refused.stderr
+    assert "--name NAME" in refused.stderr
+
+
+def test_who_runs_there_with_other_settings_is_not_waited_for(fixed_run, tiny_ucf, tmp_path, pretrained):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    folder = space.folder(FIXED)
+    folder.mkdir(parents=True)
+    shutil.copy(fixed_run.folder / "fingerprint.json", folder)
+    about = {"host": "elsewhere", "space": "0", "number": 7, "started": 1, "since": "noon", "what": ""}
+    (folder / ".lease.1").write_text(json.dumps(about))
+    changes = merge(TINY, {"clips": {"test_frames": 10}})
+    with pytest.raises(InputError, match=r"process 7 on elsewhere since noon .*test_frames was 12, now 10"):
+        run_one(FIXED, space, root=tiny_ucf, weights=pretrained, changes=changes)
+    assert {path.name for path in folder.iterdir()} == {".lease.1", "fingerprint.json"}
+
+
+def test_a_result_of_another_fingerprint_is_no_result(fixed_run, tiny_ucf, tmp_path, pretrained):
+    """As two at once left it: the fingerprint of one, and the number of the other."""
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    shutil.copytree(fixed_run.folder, space.folder(FIXED))
+    stored = space.folder(FIXED) / "fingerprint.json"
+    stored.write_text(stored.read_text().replace('"test_frames": 12', '"test_frames": 10'))
+    changes = merge(TINY, {"clips": {"test_frames": 10}})
+    with pytest.raises(InputError, match=r"fingerprint\.json is missing or damaged: delete"):
+        run_one(FIXED, space, root=tiny_ucf, weights=pretrained, changes=changes)
+
+
+@pytest.mark.parametrize("broken", ["a row too few", "another label", "a row that nobody lost", "infinite"])
+def test_a_result_that_does_not_account_for_every_video_is_not_stored(
+    tiny_ucf, tmp_path, pretrained, monkeypatch, broken
+):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    real = PROTOCOLS["fixed"].run
+
+    def run(job):
+        outcome = real(job)
+        p = outcome.predictions
+        ids, labels, logits = p.ids, p.labels.copy(), p.logits.copy()
+        if broken == "a row too few":
+            ids, labels, logits = ids[1:], labels[1:], logits[1:]
+        elif broken == "another label":
+            labels[0] = (labels[0] + 1) % 3
+        else:
+            logits[0] = np.nan if broken == "a row that nobody lost" else np.inf
+        return replace(outcome, predictions=replace(p, ids=ids, labels=labels, logits=logits))
+
+    replaced(monkeypatch, "fixed", run)
+    with pytest.raises(InputError, match=r"is not complete: |are not finite"):
+        run_one(FIXED, space, root=tiny_ucf, weights=pretrained)
+    assert not (space.folder(FIXED) / "result.json").exists()
+    assert not list(space.folder(FIXED).glob(".*"))
+
+
+def test_the_number_of_processes_is_settled_at_the_first_start(tiny_ucf, tmp_path, monkeypatch):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    real = PROTOCOLS["origin"].run
+    replaced(monkeypatch, "origin", lambda job: 1 / 0)
+    two = replace(space, trainer={"accelerator": "cpu", "devices": 2, "strategy": "ddp"})
+    with pytest.raises(ZeroDivisionError):
+        run_one(ORIGIN, two, root=tiny_ucf)
+    replaced(monkeypatch, "origin", real)
+    with pytest.raises(InputError, match=r"unfinished run by 2 processes.*now there are 1.*devices: 2"):
+        run_one(ORIGIN, space, root=tiny_ucf)
+    shutil.rmtree(space.folder(ORIGIN))
+    done = run_one(ORIGIN, space, root=tiny_ucf)
+    assert run_one(ORIGIN, two, root=tiny_ucf).metrics == done.metrics  # to read it needs no two
+
+
+@pytest.mark.parametrize("place", ["a file", "a link to nowhere"])
+def test_a_run_folder_that_cannot_be_is_one_sentence(tiny_ucf, tmp_path, place):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    folder = space.folder(ORIGIN)
+    folder.parent.mkdir(parents=True)
+    folder.write_text("") if place == "a file" else folder.symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"^Cannot write .*seed0: .*; choose another folder\.$"):
+        run_one(ORIGIN, space, root=tiny_ucf)
+
+
+def test_who_was_overtaken_stores_nothing(tiny_ucf, tmp_path, pretrained, monkeypatch):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    folder, real = space.folder(FIXED), PROTOCOLS["fixed"].run
+
+    def run(job):
+        outcome = real(job)
+        (folder / ".lease.1").rename(folder / ".lease.2")  # as another that took over leaves things
+        return outcome
+
+    replaced(monkeypatch, "fixed", run)
+    with pytest.raises(LeaseLostError, match=r"seed0 was taken over by process .*: nothing more is written"):
+        run_one(FIXED, space, root=tiny_ucf, weights=pretrained)
+    kept = {path.name for path in folder.iterdir()}
+    assert kept & {"predictions.npz", "result.json", WEIGHTS} == set()
+    assert ".lease.2" in kept

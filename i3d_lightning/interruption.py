@@ -100,13 +100,21 @@ def deferred() -> Iterator[None]:
         Interrupted: A signal came, before too if something swallowed it.
     """
     global _deferrals
-    if _received and not _deferrals:
-        leave(_received[0])
+    check()
     _deferrals += 1
     try:
         yield
     finally:
         _deferrals -= 1
+    check()
+
+
+def check() -> None:
+    """Stop if a signal came and something, such as other people's `except`, has swallowed it.
+
+    Raises:
+        Interrupted: One did, and nothing that defers it is under way.
+    """
     if _received and not _deferrals:
         leave(_received[0])
 
@@ -227,8 +235,8 @@ def _end_others() -> None:
 
 
 def _is_first() -> bool:
-    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return next((rank for rank in ranks if rank is not None), "0") == "0"
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
 def _requeue() -> None:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from i3d_lightning import interruption
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import plain
 
@@ -159,6 +160,7 @@ def _render_beside(root: Path, settings: DemoSettings, workers: int) -> None:
 
 
 def _initialise() -> None:
+    interruption.leave_group()
     cv2.setNumThreads(1)
 
 

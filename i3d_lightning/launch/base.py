@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from i3d_lightning import interruption
 from i3d_lightning.errors import DiskFullError, InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.protocols.base import PROTOCOLS
@@ -75,6 +76,7 @@ def one_by_one(plan: Plan, space: Workspace, run_cell: RunCell) -> Overview:
                 log.exception("%s failed", cell.experiment.name)
             overview.failed[cell.experiment] = str(error).splitlines()[0] if str(error) else repr(error)
             log.error("  %s failed: %s", cell.experiment.name, overview.failed[cell.experiment])
+            interruption.check()  # it may have been a signal, before other people's code made an error of it
     return overview
 
 

@@ -118,9 +118,10 @@ def _read(path: Path, identity: str) -> Any:
 class Checkpoints(Checkpoint):
     """Resumes a training from its last checkpoint; takes one at epochs' ends, after a while, and to leave.
 
-    After the first micro-batch signals are deferred to the end of one, of training or of validation, where
-    all processes stop together. Validation interrupted begins again, since it changes nothing. A loss,
-    weight or gradient that is no finite number ends the training before anything is kept of it.
+    After the first micro-batch, and with several processes from the start, signals are deferred to the end
+    of one, of training or of validation, where all processes stop together. Validation that is interrupted
+    begins again, since it changes nothing. A loss, weight or gradient that is no finite number ends the
+    training before anything is kept of it.
 
     Args:
         folder: Where checkpoints go.
@@ -160,6 +161,8 @@ class Checkpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._saved_at = time.monotonic()
+        if trainer.world_size > 1:
+            self._defer()
         ours, self._ours = self._ours, None
         if ours is None:
             return
@@ -190,9 +193,7 @@ class Checkpoints(Checkpoint):
             if due or stop:
                 self._save(trainer, stream, _of_this_process(trainer, stream, gradients=within_step))
             _leave_if(stop)
-        if not self._deferring:
-            self._deferring = True
-            self._deferral.enter_context(interruption.deferred())
+        self._defer()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == TrainerFn.FITTING:
@@ -221,6 +222,11 @@ class Checkpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         self._deferral.__exit__(type(exception), exception, exception.__traceback__)
+
+    def _defer(self) -> None:
+        if not self._deferring:
+            self._deferring = True
+            self._deferral.enter_context(interruption.deferred())
 
     def _due(self) -> bool:
         return time.monotonic() - self._saved_at > EVERY

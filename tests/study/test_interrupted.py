@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, recipe_flags
+from tiny import TINY, recipe_flags, run_one, save_untrained
 
+from i3d_lightning import interruption
+from i3d_lightning.cli.main import main
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.launch import LAUNCHERS
 from i3d_lightning.recipe import merge
 from i3d_lightning.results.predictions import Predictions
-from i3d_lightning.study.planner import WEIGHTS
+from i3d_lightning.study import run as study_run
+from i3d_lightning.study.planner import WEIGHTS, plan
+from i3d_lightning.study.workspace import Workspace
+from i3d_lightning.training.streams import FrozenStream
 from i3d_lightning.weights import load_weights
 
 PLUGIN = Path(__file__).parents[1] / "plugins" / "signal_itself.py"
@@ -88,6 +96,72 @@ def test_warned_by_slurm_in_training_then_killed_in_its_test(tiny_ucf, tmp_path)
     assert "Resuming" in last.stderr
     assert_same(whole, stopped)
     assert not list((stopped / FOLDER).glob("*last.ckpt*"))
+
+
+def test_feature_extraction_stops_at_once_and_so_does_a_grid(tiny_ucf, tmp_path, monkeypatch):
+    """Today's TERM was heard at its end, and the next cell began."""
+    weights = save_untrained(tmp_path / "kinetics.safetensors")
+    cells = [Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101", seed=seed) for seed in range(2)]
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    planned = plan(
+        cells, space, roots={"ucf101": tiny_ucf}, weights={"rgb": str(weights)}, settings=lambda _: TINY
+    )
+    real, seen = FrozenStream.predict_step, []
+
+    def predict_step(*given):
+        seen.append(given)
+        if len(seen) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*given)
+
+    monkeypatch.setattr(FrozenStream, "predict_step", predict_step)
+    interruption.install()
+    try:
+        with pytest.raises(interruption.Interrupted):
+            LAUNCHERS["local"](planned, space)
+    finally:
+        interruption.uninstall()
+    assert len(seen) == 1
+
+
+def test_a_signal_while_a_result_is_stored_comes_after_it(tiny_ucf, tmp_path, monkeypatch):
+    weights = save_untrained(tmp_path / "kinetics.safetensors")
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    experiment = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
+    real = Predictions.save
+
+    def save(self, path):
+        os.kill(os.getpid(), signal.SIGINT)
+        real(self, path)
+
+    monkeypatch.setattr(Predictions, "save", save)
+    interruption.install()
+    try:
+        with pytest.raises(interruption.Interrupted):
+            run_one(experiment, space, root=tiny_ucf, weights=weights)
+    finally:
+        interruption.uninstall()
+    assert (space.folder(experiment) / "result.json").exists()
+
+
+def test_the_command_line_says_one_line_and_which_signal_it_was(tiny_ucf, tmp_path, monkeypatch, capsys):
+    """Also where other people's code makes something else of it."""
+    monkeypatch.setenv("RANK", "0")
+    for which in interruption.SIGNALS:
+
+        def load(*_, which=which):
+            try:
+                os.kill(os.getpid(), which)
+                time.sleep(0.1)
+            except BaseException as error:
+                raise ImportError("initialisation failed") from error
+
+        monkeypatch.setattr(study_run, "load_manifest", load)
+        with pytest.raises(SystemExit) as stop:
+            main(command(tiny_ucf, tmp_path)[4:])
+        assert stop.value.code == 128 + which
+        assert capsys.readouterr().err.splitlines()[-1] == "Interrupted: run the same command to go on."
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.slow

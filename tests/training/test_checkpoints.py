@@ -134,6 +134,28 @@ def test_a_run_stopped_anywhere_equals_an_undisturbed_one(
     assert at > 16
 
 
+def test_a_signal_while_the_last_checkpoint_is_written_is_not_lost(
+    tiny_ucf, cache, undisturbed, tmp_path, monkeypatch
+):
+    """The checkpoint is finished, and what is left is the test; there a signal stops at once."""
+    written, real = [], checkpoints.write_atomically
+
+    def write(path, content):
+        written.append(path)
+        if len(written) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        real(path, content)
+
+    monkeypatch.setattr(checkpoints, "write_atomically", write)
+    space, signals = Workspace(tmp_path, cache), SignalAt(monkeypatch, *STEPS)
+    assert interrupted(tiny_ucf, space, signals, 0)
+    assert interrupted(tiny_ucf, space, signals, 1)
+    assert signals.seen == 1  # of the test alone
+    signals.at = 0
+    assert_same(train(tiny_ucf, space), undisturbed)
+    assert len(written) == 2
+
+
 def test_a_checkpoint_is_taken_after_a_while_too(tiny_ucf, cache, undisturbed, tmp_path, monkeypatch):
     """And that it is taken changes nothing."""
     taken = []

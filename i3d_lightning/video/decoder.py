@@ -83,6 +83,9 @@ def nurse(control: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)  # our user decides whether to go on, and we leave with it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for decoders
+    silence = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(silence, standard)  # for what libraries say when they crash
     condemned: dict[bytes, bytes] = {}
     with socket.socket(fileno=control) as orders:
         while True:
@@ -105,9 +108,6 @@ def nurse(control: int) -> None:
 
 def _serve(connection: Connection, condemned: dict[bytes, bytes]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    silence = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(silence, standard)  # what libraries say while they crash
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (budgets.MEMORY, budgets.MEMORY))
     memory = _Memory()

@@ -17,7 +17,7 @@ from i3d_lightning.video.frames import VideoInfo, count_frames, describe, read_f
 
 
 def probe(path: Path) -> VideoInfo:
-    """Describe a video, of which the first frame is decoded.
+    """Describe a video, of which at most one frame is decoded.
 
     Raises:
         UnreadableVideoError: The file is missing, empty or not a video.

@@ -47,7 +47,7 @@ class VideoInfo:
 
 
 def describe(path: Path) -> VideoInfo:
-    """Describe a video by its packets and its first frame.
+    """Describe a video by its packets and, where that may be turned, its first frame.
 
     Raises:
         UnreadableVideoError: The file is not a video.
@@ -55,11 +55,16 @@ def describe(path: Path) -> VideoInfo:
     timeline = read_timeline(path)
     if timeline.promised > timeline.frames:
         note(timeline.frames, timeline.promised)
+    transposed = timeline.can_be_turned and _first_orientation(path, timeline).transposed
+    size = timeline.width, timeline.height
+    width, height = reversed(size) if transposed else size
+    return VideoInfo(timeline.frames, float(timeline.rate), height, width)
+
+
+def _first_orientation(path: Path, timeline: Timeline) -> Orientation:
     with open_video(path) as (container, stream):
         for _, frame in _Frames(path, container, stream, timeline, 0):
-            size = timeline.width, timeline.height
-            width, height = reversed(size) if Orientation.of(frame).transposed else size
-            return VideoInfo(timeline.frames, float(timeline.rate), height, width)
+            return Orientation.of(frame)
     raise _undecodable(path)
 
 

@@ -51,6 +51,7 @@ class Timeline:
         keyframes: Time and packet number of each frame that decoding can start at, by time.
         reordering: Frames within which decoded frames may bear each other's times.
         stamped: Whether packets have times; else frame k is displayed at tick k.
+        can_be_turned: Whether its format can say that frames are to be turned before they are shown.
     """
 
     frames: int
@@ -65,6 +66,7 @@ class Timeline:
     keyframes: tuple[tuple[int, int], ...]
     reordering: int
     stamped: bool
+    can_be_turned: bool
 
     @property
     def broken_off(self) -> bool:
@@ -154,6 +156,7 @@ def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
             # AVI has no display times: where there are B-frames, frames bear those of decoding order
             reordering=_REORDERING if container.format.name == "avi" and context.has_b_frames else 0,
             stamped=stamped,
+            can_be_turned=container.format.name.startswith(("mov", "matroska")),
         )
 
 

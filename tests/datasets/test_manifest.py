@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import shutil
+import wave
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from i3d_lightning.datasets import manifest
 from i3d_lightning.datasets.manifest import identify, load_manifest
 from i3d_lightning.datasets.registry import DATASETS, read_dataset
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.files import file_sha256
 from i3d_lightning.video.file import ChangedFileError, VideoFile
 
@@ -204,6 +205,22 @@ def test_unreadable_videos_stay_and_are_named(load, root, caplog):
     assert f"{path} cannot be read as a video" in why
     assert f"1 of {len(made.table)} files cannot be read, such as: {path}" in caplog.text
     assert made.data.train[0].sha256 == file_sha256(path)
+
+
+def test_a_pipe_is_not_waited_for_and_music_is_no_video(load, root, tmp_path):
+    pipe, music = tmp_path / "pipe.mp4", load(root).data.test[0].path
+    os.mkfifo(pipe)
+    (found,) = identify([pipe], tmp_path / "cache" / "manifests")
+    assert found.sha256 == ""
+    with wave.open(str(music), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16000))
+    music.touch()
+    (root / "new").touch()  # so that the data set is scanned again
+    (why,) = (why for why in load(root).table["unreadable"].to_pylist() if why)
+    assert f"{music} holds no video" in why
+    with pytest.raises(UnreadableVideoError, match="is not a file that can be read"):
+        VideoFile(pipe).content  # noqa: B018
 
 
 @pytest.mark.parametrize("spoil", ["cut off", "a flipped bit", "foreign"])

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 
+import broken
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from i3d_lightning.cli.main import main
+from i3d_lightning.cli.models import predict
 from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.networks import ARCHITECTURES, Architecture
 from i3d_lightning.networks.i3d import I3D
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.predict.predictor import Predictor
 from i3d_lightning.recipe import Clips, Flow
+from i3d_lightning.video import decoding
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.transforms import centre_place, crop
 from i3d_lightning.weights import save_weights
@@ -111,6 +114,27 @@ def test_what_cannot_be_read_says_so(save, tmp_path):
     (tmp_path / "bad.avi").write_bytes(b"no video")
     with pytest.raises(UnreadableVideoError, match=r"bad\.avi"):
         Predictor(save())(tmp_path / "bad.avi")
+
+
+def test_a_damaged_video_is_named_and_one_that_crashes_the_decoder_stops_nothing(
+    save, video, tmp_path, monkeypatch, caplog, capsys
+):
+    content = video.read_bytes()
+    cut, crashes = tmp_path / "cut.avi", tmp_path / "crashes.avi"
+    cut.write_bytes(content[: len(content) * 8 // 10])
+    crashes.write_bytes(content)
+    monkeypatch.setattr(decoding, "read_frames", broken.read_frames)
+    with pytest.raises(SystemExit) as stop:
+        predict([str(crashes), str(cut), str(video)], weights=save(), top=1, json=True)
+    assert stop.value.code == 1
+    said = capsys.readouterr()
+    first, second, third = (json.loads(line) for line in said.out.splitlines())
+    assert "crashes the decoder" in first["error"]
+    assert f"error: {first['error']}" in said.err
+    assert re.fullmatch(r"\d+ of 12 frames", second["partly_read"])
+    assert f"{cut} was partly read: {second['partly_read']}" in caplog.text
+    assert second["predictions"][0]["label"] == third["predictions"][0]["label"] == "Green"
+    assert "partly_read" not in third
 
 
 def test_weights_that_cannot_predict_are_refused(save, tmp_path):

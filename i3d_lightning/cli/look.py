@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from i3d_lightning.cli.output import (
+    FORMATS,
     check_format,
     check_picture,
     print_frame,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,12 @@ def _described(metadata: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError
     if stream is not None and stream not in STREAMS:
         raise InputError(f"Its stream is '{stream}', but must be one of {', '.join(STREAMS)}.")
+    counts = Counter(labels or ())
+    for label in counts:
+        if counts[label] > 1:
+            raise InputError(f"It names the class '{label[:100]}' twice.")
+        if len(label) > 200 or not label.isprintable():
+            raise InputError(f"It names a class in {len(label)} letters, too many or not printable.")
     given = {name: metadata[name] or {} for name in ("clips", "flow")}
     recipe = compose(Recipe(), given)
     return {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import STREAMS
 from i3d_lightning.files import write_atomically
-from i3d_lightning.recipe import Clips, Flow, Recipe, compose, plain
+from i3d_lightning.recipe import Clips, Flow, Recipe, compose, is_text, plain
 
 KEY = "i3d-lightning"
 
@@ -107,7 +107,7 @@ def _described(metadata: Mapping[str, Any]) -> dict[str, Any]:
     for label in counts:
         if counts[label] > 1:
             raise InputError(f"It names the class '{label[:100]}' twice.")
-        if len(label) > 200 or not label.isprintable():
+        if len(label) > 200 or not is_text(label):
             raise InputError(f"It names a class in {len(label)} letters, too many or not printable.")
     given = {name: metadata[name] or {} for name in ("clips", "flow")}
     recipe = compose(Recipe(), given)

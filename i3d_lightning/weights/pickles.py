@@ -16,10 +16,11 @@ DEEPEST = 100
 # All that pickling dicts, tuples, text, numbers, arrays and tensors needs.
 _ADMITTED = frozenset(
     """
-    PROTO FRAME STOP MARK EMPTY_DICT EMPTY_LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 DICT LIST APPEND APPENDS
-    SETITEM SETITEMS NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT UNICODE
-    BINUNICODE SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8
-    GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE GLOBAL STACK_GLOBAL REDUCE BUILD BINPERSID
+    PROTO FRAME STOP MARK EMPTY_DICT EMPTY_LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 DICT LIST
+    APPEND APPENDS SETITEM SETITEMS NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1
+    FLOAT BINFLOAT UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING
+    BINBYTES SHORT_BINBYTES BINBYTES8 GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE GLOBAL
+    STACK_GLOBAL REDUCE BUILD BINPERSID
     """.split()  # noqa: SIM905
 )
 
@@ -59,6 +60,6 @@ def check(file: BinaryIO, names: Collection[tuple[str, str]]) -> None:
 def refused(path: object, error: Forbidden) -> InputError:
     """Make the sentence for a pickle that is refused."""
     return InputError(
-        f"{path} is refused, since it is a pickle that asks for {error}: nothing but numpy arrays and tensors is "
-        "read from pickles, so save the state_dict alone."
+        f"{path} is refused, since it is a pickle that asks for {error}: nothing but numpy arrays and "
+        "tensors is read from pickles, so save the state_dict alone."
     )

@@ -330,7 +330,7 @@ def _as_type(hint: Any, value: Any) -> Any:
     if kind is float:
         found = _as_float(value)
     elif kind is str:
-        found = str(value) if isinstance(value, (str, Path)) and str(value).isprintable() else None
+        found = str(value) if isinstance(value, (str, Path)) and is_text(str(value)) else None
         return found or None
     elif kind is int and isinstance(value, str) and _WHOLE.fullmatch(value):
         found = int(value)
@@ -392,6 +392,11 @@ def _shown(value: Any) -> str:
     except ValueError:  # a whole number of thousands of digits
         shown = "a number beyond all limits"
     return shown if len(shown) <= 100 else f"{shown[:100]}..."
+
+
+def is_text(text: str) -> bool:
+    """Tell text from what has control characters, or bytes of a file name that are not UTF-8."""
+    return not any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def describe_settings(settings: type) -> Iterable[tuple[str, str]]:

@@ -83,7 +83,7 @@ def flow(
         short_side: Length that a frame's shorter side is resized to, in pixels.
         part: `2/8` computes the second of eight parts, for as many processes or machines.
     """
-    from i3d_lightning.datasets.folder import SUFFIXES
+    from i3d_lightning.datasets.folder import SUFFIXES, walk
     from i3d_lightning.datasets.manifest import identify
     from i3d_lightning.flow import FlowStore
 
@@ -91,9 +91,7 @@ def flow(
     compose(Recipe(), {"clips": {"fps": fps, "short_side": short_side, "crop": 8}})
     check_folder("destination", destination)
     number, parts = _part(part)
-    videos = (
-        [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
-    )
+    videos = [source] if source.is_file() else sorted(p for p in walk(source) if p.suffix.lower() in SUFFIXES)
     if not videos:
         raise InputError(f"There is no video below {source}: check the path.")
     videos = videos[number - 1 :: parts]

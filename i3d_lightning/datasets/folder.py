@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from i3d_lightning.datasets.registry import Dataset, register
@@ -34,7 +34,32 @@ def read_folder(root: Path, split: int) -> DatasetSplit:
 
 def files_of(part: Path, suffixes: Collection[str]) -> list[Path]:
     """List the files in a part's class folders whose names end so, sorted."""
-    return sorted(file for file in part.glob("*/*") if file.suffix.lower() in suffixes)
+    return sorted(file for file in part.glob("*/*") if file.suffix.lower() in suffixes and may_be_read(file))
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Go through all files below a folder, also behind links, but through no folder twice."""
+    met: set[tuple[int, int]] = set()
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            entries = sorted(folder.iterdir())
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) not in met:
+            met.add((status.st_dev, status.st_ino))
+            waiting += [entry for entry in entries if entry.is_dir()]
+            yield from (entry for entry in entries if may_be_read(entry))
+
+
+def may_be_read(path: Path) -> bool:
+    """Leave out folders, pipes and devices; a link to nowhere stays, to be named as unreadable."""
+    try:
+        return path.is_file() or not path.exists()
+    except OSError:
+        return True
 
 
 def labelled(files: Iterable[Path], root: Path, classes: Sequence[str]) -> tuple[Video, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from i3d_lightning.datasets.registry import Dataset, register
-from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder, present
+from i3d_lightning.datasets.split import DatasetSplit, Video, below, first_folder, present, read_lines
 from i3d_lightning.errors import InputError
 
 _TRAIN, _TEST = "1", "2"
@@ -42,14 +42,14 @@ def read_hmdb51(root: Path, split: int) -> DatasetSplit:
 
 
 def _listed(file: Path, class_name: str, label: int, videos: Path) -> Iterator[tuple[Video, str]]:
-    for line in file.read_text().splitlines():
-        if not line.strip():
-            continue
-        name, _, mark = line.strip().rpartition(" ")
+    for where, line in read_lines(file):
+        name, _, mark = line.rpartition(" ")
+        name = name.rstrip()
         if not name or mark not in ("0", _TRAIN, _TEST):
             raise InputError(
                 f"{file} has the line '{line}', which is not a file name and 0, 1 or 2: download it again."
             )
+        below(name, where)
         source = name.rpartition(f"_{class_name}_")[0] or Path(name).stem
         yield Video(f"{class_name}/{name}", videos / class_name / name, label, source), mark
 

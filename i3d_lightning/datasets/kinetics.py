@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from i3d_lightning.datasets.folder import SUFFIXES
+from i3d_lightning.datasets.folder import SUFFIXES, walk
 from i3d_lightning.datasets.registry import Dataset, register
-from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder
+from i3d_lightning.datasets.split import DatasetSplit, Video, below, first_folder
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Changes
@@ -36,7 +37,7 @@ def read_kinetics(root: Path, split: int) -> DatasetSplit:
     lists = first_folder(root, (".", "annotations"), "train.csv", "Kinetics training list")
     rows = {part: _rows(lists, names) for part, names in _PARTS.items()}
     classes = tuple(sorted({row["label"] for part in rows.values() for row in part}))
-    files = {file.stem: file for file in sorted(root.rglob("*")) if file.suffix.lower() in SUFFIXES}
+    files = {file.stem: file for file in sorted(walk(root)) if file.suffix.lower() in SUFFIXES}
     found = {part: _found(listed, files, classes) for part, listed in rows.items()}
     tested_on = "test" if found["test"][0] else "validate"
     (train, missing_train), (test, missing_test) = found["train"], found[tested_on]
@@ -47,15 +48,31 @@ def _rows(lists: Path, names: tuple[str, ...]) -> list[dict[str, str]]:
     """Read the labelled rows of the first list there is; early test lists had no labels."""
     for file in (lists / f"{name}.csv" for name in names):
         if file.is_file():
-            with file.open(newline="") as text:
-                reader = csv.DictReader(text)
+            try:
+                reader = csv.DictReader(io.StringIO(file.read_text(encoding="utf-8-sig"), newline=""))
+                rows = list(reader)
+            except (OSError, UnicodeDecodeError, csv.Error) as error:
+                raise InputError(f"{file} is no CSV list in UTF-8 ({error}): download it again.") from error
+            else:
                 lacking = {"label", "youtube_id", "time_start", "time_end"} - set(reader.fieldnames or ())
                 if lacking and file.name == "train.csv":
                     raise InputError(
                         f"{file} lacks the column {', '.join(sorted(lacking))}: use the public CSV list."
                     )
-                return [] if lacking else [row for row in reader if row["label"]]
+                return [] if lacking else [row | {"id": _id(row, file)} for row in rows if row["label"]]
     return []
+
+
+def _id(row: Mapping[str, str | None], file: Path) -> str:
+    """Name a row's clip as downloaders name its file."""
+    try:
+        source = below(row["youtube_id"] or "", str(file))
+        start, end = (float(row[name] or "") for name in ("time_start", "time_end"))
+        if "/" not in source and 0 <= start < end < 1e6:
+            return f"{source}_{int(start):06d}_{int(end):06d}"
+    except ValueError:
+        pass
+    raise InputError(f"{file} has a row that is no clip of a video: {str(dict(row))[:200]}: mend the list.")
 
 
 def _found(
@@ -66,7 +83,7 @@ def _found(
     videos, missing = [], []
     for row in rows:
         source = row["youtube_id"]
-        id_ = f"{source}_{int(float(row['time_start'])):06d}_{int(float(row['time_end'])):06d}"
+        id_ = row["id"]
         file = files.get(id_) or files.get(source)
         if file is None:
             missing.append(id_)

@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -189,6 +189,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
     rows = [(part, v.id, v.label, v.group, _below(v.path, root), *facts[v.path]) for part, v in videos]
     if lost := [f for f in facts.values() if f.unreadable]:
         log.warning("%d of %d files cannot be read, such as: %s", len(lost), len(facts), lost[0].unreadable)
+    _warn_of_shared(data, facts)
     identity = [(part, v.id, v.label, v.group, facts[v.path].sha256) for part, v in videos]
     about = {
         "version": VERSION,
@@ -204,6 +205,17 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
         "watched": watched,
     }
     return Manifest(root, _table(rows, _ROWS), about)
+
+
+def _warn_of_shared(data: DatasetSplit, facts: Mapping[Path, Facts]) -> None:
+    """Say how many test videos are trained on under another name."""
+    trained = {facts[v.path].sha256: v.id for v in data.train if facts[v.path].sha256}
+    shared = [(v.id, trained[facts[v.path].sha256]) for v in data.test if facts[v.path].sha256 in trained]
+    if shared:
+        log.warning(
+            "%d of %d test videos of %s have the content of a training video, such as %s of %s.",
+            len(shared), len(data.test), data.name, *shared[0],
+        )  # fmt: skip
 
 
 def _stored(file: Path, root: Path) -> tuple[Manifest | None, str]:
@@ -249,12 +261,12 @@ def _watch(dataset: Dataset, root: Path, folder: Path) -> dict[str, State]:
         has_images = has_others = has_folders = False
         for entry in _entries(place):
             ending = Path(entry.name).suffix.lower()
-            if entry.is_dir():
+            if _holds_true(entry.is_dir):
                 waiting.append(Path(entry.path))
                 has_folders = True
             elif ending in imagenet.SUFFIXES:
                 has_images = True
-            elif entry.is_file():
+            elif _holds_true(entry.is_file):
                 has_others = True
                 if ending not in videos_in_folders.SUFFIXES:
                     watched[_below(Path(entry.path), root)] = _state(Path(entry.path))
@@ -296,6 +308,14 @@ def _entries(place: Path) -> list[os.DirEntry[str]]:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except PermissionError:
         return []
+
+
+def _holds_true(look: Callable[[], bool]) -> bool:
+    """Look at what a folder holds; a link to itself is nothing."""
+    try:
+        return look()
+    except OSError:
+        return False
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from i3d_lightning.datasets.split import DatasetSplit
+from i3d_lightning.datasets.split import DatasetSplit, checked
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Changes
@@ -87,8 +87,8 @@ def read_dataset(name: str, root: Path | None, split: int) -> DatasetSplit:
         split: Official split, from 1.
 
     Raises:
-        InputError: The data set is unknown, its lists or videos are not below `root`, or it has no
-            such split.
+        InputError: The data set is unknown, its lists or videos are not below `root`, it has no such split,
+            or a video is listed with two labels, or to train and to test on.
     """
     dataset = DATASETS[name]
     root = root_of(dataset, root)
@@ -97,7 +97,7 @@ def read_dataset(name: str, root: Path | None, split: int) -> DatasetSplit:
         raise InputError(f"{name} has no split {split}: it has {known}.")
     if dataset.prepare is not None:
         dataset.prepare(root)
-    read = replace(dataset.read(root, split), name=name)
+    read = checked(replace(dataset.read(root, split), name=name))
     for part, videos in (("training", read.train), ("test", read.test)):
         if not videos:
             raise InputError(f"No {part} video of {name}, split {split}, is below {root}: check the root.")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i3d_lightning.errors import InputError
+from i3d_lightning.recipe import is_text
 from i3d_lightning.video.file import VideoFile
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,10 +70,98 @@ class DatasetSplit:
     tested_on: str = "test"
 
 
+def read_lines(file: Path) -> list[tuple[str, str]]:
+    """Read the lines of a list that say something, each with where it is.
+
+    Raises:
+        InputError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")  # some editors begin with a mark
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): check the file.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{file} is not UTF-8 text: convert it, by iconv -f latin1 -t utf-8 for one."
+        ) from error
+    return [(f"{file}, line {n}", line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def below(name: str, where: str) -> str:
+    """Check that a name in a list leads to a place below the data set's folder.
+
+    Args:
+        name: What the list says.
+        where: Which list and line.
+
+    Raises:
+        InputError: It leads out, or is no path.
+    """
+    parts = name.split("/")
+    if not is_text(name) or not all(parts) or {".", ".."} & set(parts):
+        raise InputError(
+            f"{where} names {name!r}, which is no path below the data set's folder: mend the list."
+        )
+    return name
+
+
+def checked(split: DatasetSplit) -> DatasetSplit:
+    """Make sure that every video is there once, with one label, to train or to test on.
+
+    A line that a list repeats is taken once, with a warning.
+
+    Raises:
+        InputError: A video has two labels, is both trained and tested on, or has a name that is not UTF-8; or
+            a class is there twice.
+    """
+    if twice := [name for name, count in Counter(split.classes).items() if count > 1]:
+        raise InputError(f"{split.name} has the class '{twice[0]}' twice: mend its class list.")
+    met: dict[Path, tuple[str, Video]] = {}
+    parts: dict[str, list[Video]] = {"training": [], "test": []}
+    for part, videos in zip(parts, (split.train, split.test), strict=True):
+        for video in videos:
+            _check_name(video)
+            before = met.setdefault(video.path, (part, video))
+            if before[1] is video:
+                parts[part].append(video)
+            elif before == (part, video):
+                continue
+            elif before[1].label != video.label:
+                names = [split.classes[v.label] for v in (before[1], video)]
+                raise InputError(
+                    f"{split.name} lists {video.id} as '{names[0]}' and as '{names[1]}': mend it."
+                )
+            elif before[0] != part:
+                raise InputError(f"{split.name} lists {video.id} to train and to test on: mend its lists.")
+            else:
+                raise InputError(
+                    f"{video.path} is both {before[1].id} and {video.id} of {split.name}: mend it."
+                )
+    for part, videos in zip(parts, (split.train, split.test), strict=True):
+        if repeated := len(videos) - len(parts[part]):
+            log.warning("%s lists %d %s videos twice; each counts once.", split.name, repeated, part)
+    return replace(split, train=tuple(parts["training"]), test=tuple(parts["test"]))
+
+
+def _check_name(video: Video) -> None:
+    """Refuse a name that no result file could hold."""
+    name = os.fspath(video.path)
+    if not is_text(name) or not is_text(video.id):
+        raise InputError(f"The file name {name!r} is not UTF-8 text: rename the file (convmv does many).")
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def present(videos: Iterable[Video]) -> tuple[tuple[Video, ...], tuple[str, ...]]:
     """Part listed videos into those with a file and the ids of those without."""
     listed = list(videos)
-    there = tuple(video for video in listed if video.path.is_file())
+    there = tuple(video for video in listed if is_file(video.path))
     found = {video.id for video in there}
     return there, tuple(video.id for video in listed if video.id not in found)
 

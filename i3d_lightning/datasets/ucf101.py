@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from i3d_lightning.datasets.registry import Dataset, register
-from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder, present
+from i3d_lightning.datasets.split import DatasetSplit, Video, below, first_folder, present, read_lines
 from i3d_lightning.errors import InputError
 
 
@@ -33,24 +33,40 @@ def read_ucf101(root: Path, split: int) -> DatasetSplit:
                 f"UCF-101 has no split {split} in {lists} (no {file.name}): choose one of {known}."
             )
     videos = first_folder(root, ("UCF-101", "videos", "."), "*/*.avi", "UCF-101 videos")
-    classes = tuple(line.split()[1] for line in _lines(lists / "classInd.txt"))
+    classes = _classes(lists / "classInd.txt")
     train, missing_train = present(_listed(train_list, videos, classes))
     test, missing_test = present(_listed(test_list, videos, classes))
     return DatasetSplit("ucf101", split, classes, train, test, missing_train, missing_test)
 
 
-def _lines(file: Path) -> list[str]:
-    return [line for line in file.read_text().splitlines() if line.strip()]
+def _classes(file: Path) -> tuple[str, ...]:
+    classes = []
+    for number, (where, line) in enumerate(read_lines(file), 1):
+        words = line.split()
+        if len(words) != 2 or words[0] != str(number):
+            raise InputError(
+                f"{where} is '{line[:100]}', but must be {number} and a class: download it again."
+            )
+        if words[1] in classes:
+            raise InputError(f"{where} names the class '{words[1]}' again: download it again.")
+        classes.append(words[1])
+    return tuple(classes)
 
 
 def _listed(file: Path, videos: Path, classes: tuple[str, ...]) -> Iterator[Video]:
     labels = {name: label for label, name in enumerate(classes)}
-    for line in _lines(file):
-        name = line.split()[0]  # training lists add the class number
+    for where, line in read_lines(file):
+        name, *number = line.split()  # training lists add the class number
+        below(name, where)
         class_name = name.split("/")[0]
         if class_name not in labels:
             raise InputError(
                 f"{file} names the class '{class_name}', which classInd.txt lacks: are they of one version?"
+            )
+        if number not in ([], [str(labels[class_name] + 1)]):
+            raise InputError(
+                f"{where} gives {name} the class {' '.join(number)[:100]}, but classInd.txt the class "
+                f"{labels[class_name] + 1}: are they of one version?"
             )
         group = re.search(r"_(g\d+)_c\d+", name)
         source = group[1] if group else Path(name).stem

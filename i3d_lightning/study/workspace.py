@@ -10,6 +10,7 @@ from typing import Any
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.recipe import is_text
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Workspace:
     trainer: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if Path(self.name).is_absolute() or ".." in Path(self.name).parts or not self.name.isprintable():
+        if Path(self.name).is_absolute() or ".." in Path(self.name).parts or not is_text(self.name):
             raise InputError(f"name is {self.name!r}, but must be a folder below {self.runs}.")
         for what, folder in (("runs", self.root), ("cache", self.cache)):
             check_folder(what, folder)

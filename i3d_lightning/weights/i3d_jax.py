@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from i3d_lightning.errors import InputError
+from i3d_lightning.weights.pickles import Forbidden, check, refused
 
 PICKLE = b"\x80"
 CLASSIFIER = ("Logits/Conv3d_0c_1x1",)
@@ -28,17 +30,34 @@ BRANCHES = {
     "Branch_3/Conv3d_0b_1x1": "branch3.1",
 }
 
+DEEPEST, MOST = 10, 10_000
+"""Dicts within dicts, and arrays: those of I3D are 6 deep and 288."""
+
+
+def _array() -> None:
+    """Stand for numpy's array, which pickles only name."""
+
+
+def _empty_array(kind: object, shape: tuple[int, ...], code: object) -> np.ndarray:
+    """Make the empty array that numpy's pickles begin with, whatever the file says; its state follows."""
+    if kind is not _array or shape != (0,):
+        raise Forbidden(f"an array of shape {shape} without content")
+    return np.empty(0)
+
+
+def _dtype(name: str, *flags: object) -> np.dtype:
+    if name not in ("f2", "f4", "f8"):
+        raise Forbidden(f"values of type {name}")
+    return np.dtype(name)
+
+
 ADMITTED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "ndarray"): _array,
+    ("numpy", "dtype"): _dtype,
     # numpy's own way to rebuild an array, whose module has moved between numpy 1 and 2
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
-    ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
 }
-
-
-class Forbidden(pickle.UnpicklingError):
-    """A pickle names something that is no part of a numpy array."""
 
 
 class ArrayUnpickler(pickle.Unpickler):
@@ -62,13 +81,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         InputError: The file is damaged, holds anything but numpy arrays, or is of another network.
     """
     try:
-        with path.open("rb") as file:
-            tree = ArrayUnpickler(file).load()
+        file = BytesIO(path.read_bytes())  # which gives no more than there is, whatever a pickle says
+        check(file, ADMITTED)
+        file.seek(0)
+        tree = ArrayUnpickler(file).load()
     except Forbidden as error:
-        raise InputError(
-            f"{path} is refused, since it is a pickle that asks for {error}: "
-            "nothing but numpy arrays is read from pickles."
-        ) from error
+        raise refused(path, error) from error
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path} is a damaged or truncated pickle: download or copy it again.") from error
     if not isinstance(tree, Mapping) or not {"params", "batch_stats"} <= tree.keys():
@@ -83,8 +101,10 @@ def convert(tree: Mapping[str, Any], source: str = "the tree") -> dict[str, Tens
         InputError: They are not arrays of floats, or not I3D's.
     """
     state: dict[str, Tensor] = {}
-    for names, value in _leaves(tree):
-        if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.ndim not in (1, 5):
+    for number, (names, value) in enumerate(_leaves(tree, source)):
+        if number >= MOST:
+            raise InputError(f"{source} holds no I3D weights: it stands for more than {MOST} arrays.")
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.ndim != _ndim(names):
             raise InputError(f"{source} holds no I3D weights: {'/'.join(names)} is no such array.")
         state |= _tensors(names, torch.from_numpy(value.astype(np.float32, copy=False)))
     if "inception.Conv3d_1a_7x7.conv.weight" not in state:
@@ -92,11 +112,20 @@ def convert(tree: Mapping[str, Any], source: str = "the tree") -> dict[str, Tens
     return state
 
 
-def _leaves(tree: Mapping[Any, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _ndim(names: tuple[str, ...]) -> int:
+    """Say how many dimensions an array of this name has; none is so called of fewer than three words."""
+    return -1 if len(names) < 3 else {"bias": 1, "kernel": 5, "mean": 5, "var": 5}.get(names[-1], -1)
+
+
+def _leaves(
+    tree: Mapping[Any, Any], source: str, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if len(above) > DEEPEST:
+        raise InputError(f"{source} nests its dicts more than {DEEPEST} deep, as no weights do.")
     for key, value in tree.items():
         names = (*above, str(key))
         if isinstance(value, Mapping):
-            yield from _leaves(value, names)
+            yield from _leaves(value, source, names)
         else:
             yield names, value
 

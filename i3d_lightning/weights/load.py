@@ -77,6 +77,8 @@ def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
     """
     entry = WEIGHTS.get(name_or_path)
     path = fetch(entry) if entry else Path(name_or_path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"Cannot read weights from {path}: it is a device or a pipe, not a file.")
     try:
         found = sha256_of(path)
         if sha256 is not None and found != sha256:
@@ -106,13 +108,29 @@ def _read(
     with path.open("rb") as file:
         head = file.read(16)
     found = next((f for f in FORMATS if f.recognises(head)), None)
+    if found is None and head.lstrip()[:1] in (b"<", b"{"):
+        raise InputError(
+            f"{path} is a text such as a web page, not weights: open it to see what the server answered, and "
+            "download the file again."
+        )
     if found is None:
         raise InputError(f"{path} holds no weights: it is neither safetensors nor PyTorch's nor a pickle.")
     state, described = found.read(path)
     if described is None:
         state, converter = converters.convert(state, str(path), architecture)
         described = {"architecture": converter.architecture, "pretraining": converter.pretraining}
+    _check_finite(state, path)
     return state, {"stream": _stream(state, described["architecture"]), **described}
+
+
+def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that no result can come from."""
+    wrong = [n for n, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if wrong:
+        more = f", and {len(wrong) - 1} more tensors" if len(wrong) > 1 else ""
+        raise InputError(
+            f"{path} holds numbers that are none (NaN or infinite) in {wrong[0]}{more}: use others."
+        )
 
 
 def apply_weights(network: nn.Module, weights: Weights, *, classifier: bool) -> None:

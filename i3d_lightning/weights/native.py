@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import STREAMS
 from i3d_lightning.files import write_atomically
-from i3d_lightning.recipe import Clips, Flow, Recipe, compose, plain
+from i3d_lightning.recipe import Clips, Flow, Recipe, compose, is_text, plain
 
 KEY = "i3d-lightning"
 
@@ -102,6 +103,12 @@ def _described(metadata: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError
     if stream is not None and stream not in STREAMS:
         raise InputError(f"Its stream is '{stream}', but must be one of {', '.join(STREAMS)}.")
+    counts = Counter(labels or ())
+    for label in counts:
+        if counts[label] > 1:
+            raise InputError(f"It names the class '{label[:100]}' twice.")
+        if len(label) > 200 or not is_text(label):
+            raise InputError(f"It names a class in {len(label)} letters, too many or not printable.")
     given = {name: metadata[name] or {} for name in ("clips", "flow")}
     recipe = compose(Recipe(), given)
     return {

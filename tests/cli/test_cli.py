@@ -86,7 +86,7 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
         (["--protocol=fixed", "--weights=a.pt"], "for one stream, but two are to be run"),
         (["--protocol=fixed", "--weights=rgb=a.pt,flo=b.pt"], "the streams to run are rgb, flow"),
         (["--protocol=fixed", "--split=one"], "split is 'one'"),
-        (["--protocol=fixed", "--seeds=0"], "at least one seed"),
+        (["--protocol=fixed", "--seeds=0"], "seeds is 0, but must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_one_sentence(argv, sentence, tmp_path, capsys):

@@ -5,6 +5,7 @@ writing, whose real writes are counted, not the calls that only fill a buffer. W
 OpenCV) is not; for that there are real kills and small disks.
 """
 
+# ruff: noqa: PTH, the very functions of `os` are the subject
 from __future__ import annotations
 
 import builtins
@@ -89,7 +90,7 @@ class Disk:
 
         def patched(*args: Any, **kwargs: Any) -> Any:
             path = path_of(*args, **kwargs)
-            if kwargs.get("dir_fd") is not None:
+            if path is not None and kwargs.get("dir_fd") is not None:
                 path = os.path.join(_path_of(kwargs["dir_fd"]) or "", os.fsdecode(path))
             if not self.watches(path) or _changes_nothing(name, path):
                 return original(*args, **kwargs)

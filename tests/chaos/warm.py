@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class Warm:
         argv: list[str],
         place: Path,
         *,
+        said: Path | None = None,
         disk: tuple[Path, int, str] | None = None,
         seconds: float = 60.0,
     ) -> Ended:
@@ -91,12 +93,14 @@ class Warm:
 
         Args:
             argv: What follows `i3d`.
-            place: The working folder; what is said goes to files in it.
+            place: The working folder.
+            said: Where files of what it says go; the working folder, if not said.
             disk: The folder to watch, the operation that fails there (0 for none) and how.
             seconds: After so many the child is killed.
         """
         watched = [str(disk[0]), disk[1], disk[2]] if disk else None
-        task = {"argv": argv, "place": str(place), "disk": watched, "seconds": seconds}
+        said = said or place
+        task = {"argv": argv, "place": str(place), "said": str(said), "disk": watched, "seconds": seconds}
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(task) + "\n")
         self._process.stdin.flush()
@@ -104,9 +108,9 @@ class Warm:
         if not line:
             raise RuntimeError("The process that forks children has died.")
         answer = json.loads(line)
-        said = [(place / name).read_text(errors="replace") for name in (".stdout", ".stderr")]
-        log = (place / ".log").read_text().splitlines() if (place / ".log").exists() else []
-        return Ended(answer["code"], *said, tuple(log), answer["seconds"])
+        out, err = ((said / name).read_text(errors="replace") for name in (".stdout", ".stderr"))
+        log = (said / ".log").read_text().splitlines() if (said / ".log").exists() else []
+        return Ended(answer["code"], out, err, tuple(log), answer["seconds"])
 
     def close(self) -> None:
         assert self._process.stdin
@@ -170,11 +174,11 @@ def _be_i3d(task: dict[str, Any]) -> int:
     from chaos.faults import Disk
 
     os.setpgid(0, 0)
-    place = Path(task["place"])
-    os.chdir(place)
+    said = Path(task["said"])
+    os.chdir(task["place"])
     null, out, err = (
         os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-        for name in ("/dev/null", ".stdout", ".stderr")
+        for name in ("/dev/null", said / ".stdout", said / ".stderr")
     )
     for descriptor, number in ((null, 0), (out, 1), (err, 2)):
         os.dup2(descriptor, number)
@@ -196,7 +200,7 @@ def _be_i3d(task: dict[str, Any]) -> int:
         traceback.print_exc()
         code = 1
     if disk is not None and not disk.point:
-        (place / ".log").write_text("\n".join(disk.log))
+        (said / ".log").write_text("\n".join(disk.log))
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -215,10 +219,8 @@ def _wait(child: int, until: float) -> int:
             os.waitpid(child, 0)
             return OUT_OF_TIME
         time.sleep(0.003)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # helpers that it left behind
-    except ProcessLookupError:
-        pass
     return code
 
 

@@ -120,16 +120,10 @@ def results(place: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     runs = place / "runs"
     for file in sorted(runs.rglob("result.json")):
-        folder, name = file.parent, str(file.parent.relative_to(runs))
-        result = _without_times(json.loads(file.read_text()))
-        with np.load(folder / "predictions.npz") as stored:
-            result["predictions"] = {key: _digest(stored[key].tobytes()) for key in sorted(stored)}
-        weights = _digest((folder / "weights.safetensors").read_bytes(), 64)
-        result["weights file"] = weights
-        if weights != result["weights_sha256"]:
-            result["weights file"] += " is not what the result says"
-        result["fingerprint"] = json.loads((folder / "fingerprint.json").read_text())
-        found[name] = result
+        try:
+            found[str(file.parent.relative_to(runs))] = _run(file.parent)
+        except Exception as error:
+            found[str(file.parent.relative_to(runs))] = {"unreadable": repr(error)}
     if (runs / "table.csv").exists():
         found["table"] = (runs / "table.csv").read_text()
     for kept, pattern in (("cache/flow", "*.flow"), ("data/demo", "*")):
@@ -137,6 +131,18 @@ def results(place: Path) -> dict[str, Any]:
         if files:
             found[kept] = {str(p.relative_to(place)): _digest(p.read_bytes()) for p in files}
     return found
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    """All numbers of one run."""
+    result = _without_times(json.loads((folder / "result.json").read_text()))
+    with np.load(folder / "predictions.npz") as stored:
+        result["predictions"] = {key: _digest(stored[key].tobytes()) for key in sorted(stored)}
+    result["weights file"] = _digest((folder / "weights.safetensors").read_bytes(), 64)
+    if result["weights file"] != result["weights_sha256"]:
+        result["weights file"] += " is not what the result says"
+    result["fingerprint"] = json.loads((folder / "fingerprint.json").read_text())
+    return result
 
 
 def difference(expected: Mapping[str, Any], found: Mapping[str, Any], where: str = "") -> str | None:

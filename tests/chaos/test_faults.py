@@ -53,7 +53,7 @@ def test_every_change_to_the_disk(report: Report, trials: Trials, videos: Videos
     with report.row(
         "A write, fsync, rename, link, unlink or mkdir fails, or the process dies there", 12
     ) as row:
-        trials.each(row, cases, act)
+        trials.each(row, trials.chosen(cases), act)
 
 
 def check_end(ended: Ended, kind: str, differs, place: Path) -> str | None:

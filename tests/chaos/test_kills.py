@@ -75,7 +75,7 @@ def test_kills_at_any_time(report: Report, trials: Trials, videos: Videos) -> No
                 return f"the same command again ended in {again.code}: {again.tail}"
             return difference(expected, results(place))
 
-        trials.each(row, cases, act)
+        trials.each(row, trials.chosen(cases), act)
 
 
 def begun(place: Path) -> bool:

@@ -29,4 +29,4 @@ def test_wrong_settings(report: Report, trials: Trials, tiny_ucf: Path) -> None:
         return None if len(errors) == 1 else f"{len(errors)} sentences instead of one: {ended.tail}"
 
     with report.row("Wrong settings, on every way in", 4) as row:
-        trials.each(row, cases, act)
+        trials.each(row, trials.chosen(cases), act)

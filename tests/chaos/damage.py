@@ -133,7 +133,9 @@ def _sound(cover: bytes | None = None) -> bytes:
         path = Path(folder) / "sound"
         with av.open(str(path), "w", format="mp3") as container:
             stream = container.add_stream("libmp3lame", rate=44100)
-            silence = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 1152), np.int16), format="s16", layout="stereo")
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 2 * 1152), np.int16), format="s16", layout="stereo"
+            )
             silence.sample_rate = 44100
             for time in range(20):
                 silence.pts = 1152 * time
@@ -188,7 +190,9 @@ def _numbers(content: bytes, rng: random.Random) -> bytes:
     damaged = bytearray(content)
     for _ in range(rng.choice((1, 2))):
         where = rng.randrange(min(1000, max(1, len(damaged) - 4)))
-        damaged[where : where + 4] = rng.choice((b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", bytes(4)))
+        damaged[where : where + 4] = rng.choice(
+            (b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", bytes(4))
+        )
     return bytes(damaged)
 
 

@@ -1,6 +1,6 @@
 """Reads videos through the decoding boundary in a process of its own, and says what came of each.
 
-    python decode.py < paths > one JSON object a line
+python decode.py < paths > one JSON object a line
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ def _positive(count: int) -> str:
 
 def _frames(clip: Any, frames: int | None) -> str:
     shape = tuple(clip.shape)
-    if shape[0] != 3 or (frames and shape[1] != frames) or min(shape[2:]) != SIDE or str(clip.dtype) != "torch.uint8":
+    if (
+        shape[0] != 3
+        or (frames and shape[1] != frames)
+        or min(shape[2:]) != SIDE
+        or str(clip.dtype) != "torch.uint8"
+    ):
         return f"WRONG: {shape} {clip.dtype}"
     return f"{shape} {hashlib.sha256(clip.contiguous().numpy().tobytes()).hexdigest()[:16]}"
 

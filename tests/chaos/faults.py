@@ -1,11 +1,11 @@
+# ruff: noqa: PTH100, PTH110, PTH112, PTH115, PTH118, PTH120
 """A disk that fails on purpose: below one folder, the k-th operation that changes it does not go as asked.
 
 All that Python itself does to a disk is seen: `os`, `pathlib`, `shutil`, `tempfile`, and files opened for
-writing, whose real writes are counted, not the calls that only fill a buffer. What libraries in C write (FFmpeg,
-OpenCV) is not; for that there are real kills and small disks.
+writing, whose real writes are counted, not the calls that only fill a buffer. What libraries in C write
+(FFmpeg, OpenCV) is not; for that there are real kills and small disks.
 """
 
-# ruff: noqa: PTH, the very functions of `os` are the subject
 from __future__ import annotations
 
 import builtins
@@ -83,7 +83,7 @@ class Disk:
             act()
         if self.kind == "power cut":
             self.at_risk.lose()
-        _die()
+        return _die()
 
     def _patch(self, name: str, path_of: Callable[..., Any]) -> None:
         original = getattr(os, name)

@@ -102,9 +102,9 @@ class Report:
         less = "" if share == 1 else f", {share:.0%} of the trials"
         path.write_text(
             "# Chaos\n\n"
-            "What `make chaos` tried on purpose, and what held. A trial holds if nothing is silently wrong: the "
-            "command says in one sentence why it stops, and the same command then ends with the very numbers of "
-            "an undisturbed run.\n\n"
+            "What `make chaos` tried on purpose, and what held. A trial holds if nothing is silently wrong:\n"
+            "the command says in one sentence why it stops, and the same command then ends with the very\n"
+            "numbers of an undisturbed run. [What happens when](what-happens-when.md) says it in words.\n\n"
             f"Made at {_commit()}{less}.\n\n{text}\n"
         )
 

@@ -1,4 +1,4 @@
-"""For `--import`: a network of a few thousand numbers, data sets to pretrain and test it on, and few demo clips.
+"""For `--import`: a network of a few thousand numbers, data sets to pretrain and test it on, few demo clips.
 
 Hundreds of whole runs then take minutes.
 """

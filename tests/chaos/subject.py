@@ -89,9 +89,8 @@ def grid(videos: Videos, **training: Any) -> list[str]:
     file = videos.target.parent / f"grid-{hashlib.sha256(repr(wanted).encode()).hexdigest()[:8]}.yaml"
     if not file.exists():
         file.write_text(yaml.safe_dump(wanted))
-    return [
-        IMPORT, "grid", str(file), f"--root={{small-target: {videos.target}, small-kinetics: {videos.kinetics}}}",
-    ]  # fmt: skip
+    roots = f"{{small-target: {videos.target}, small-kinetics: {videos.kinetics}}}"
+    return [IMPORT, "grid", str(file), f"--root={roots}"]
 
 
 def flow(videos: Videos) -> list[str]:

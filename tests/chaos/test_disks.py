@@ -1,4 +1,4 @@
-"""Disks that are too small, or may only be read: one sentence, and with more room the same command completes."""
+"""Disks too small, or only to be read: one sentence, and with more room the same command completes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from chaos.warm import Ended
 
 pytestmark = pytest.mark.chaos
 
-ROOM = ("nr_inodes=4", "nr_inodes=12", "nr_inodes=30", *(f"size={k}k" for k in (4, 16, 32, 64, 96, 128, 192, 256)))
+ROOM = (
+    "nr_inodes=4",
+    "nr_inodes=12",
+    "nr_inodes=30",
+    *(f"size={k}k" for k in (4, 16, 32, 64, 96, 128, 192, 256)),
+)
 """Of a disk that may be too small: so many files, or bytes."""
 
 Case = tuple[str, str]
@@ -25,7 +30,11 @@ Case = tuple[str, str]
 def test_small_and_read_only_disks(report: Report, trials: Trials, videos: Videos) -> None:
     argvs = stages(videos)
     cases: dict[str, Case] = {f"disk-{stage}-{room}": (stage, room) for stage in argvs for room in ROOM}
-    cases |= {f"disk-{stage}-read-only-{state}": (stage, state) for stage in argvs for state in ("empty", "complete")}
+    cases |= {
+        f"disk-{stage}-read-only-{state}": (stage, state)
+        for stage in argvs
+        for state in ("empty", "complete")
+    }
     expected, finished = {}, {}
 
     def act(case: Case, place: Path) -> str | None:

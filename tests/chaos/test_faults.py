@@ -1,4 +1,4 @@
-"""A disk that fails: every change that a small run makes to it fails in turn, or the process is killed there."""
+"""A disk that fails: every change that a small run makes to it fails in turn, or the process dies there."""
 
 from __future__ import annotations
 

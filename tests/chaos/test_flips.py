@@ -57,7 +57,9 @@ def test_bits_flip_in_what_is_stored(report: Report, trials: Trials, videos: Vid
     argvs["stopped"] = experiment(videos, "origin")
     states = {name: trials.ground / f"flips-{name}" for name in argvs}
     expected, table = {}, {}
-    with report.row("A bit flips in results, predictions, weights, checkpoints, features, flow, manifests", 6) as row:
+    with report.row(
+        "A bit flips in results, predictions, weights, checkpoints, features, flow, manifests", 6
+    ) as row:
         for name, argv in argvs.items():
             with trials.warm() as warm, trials.place(f"{name} undisturbed") as place:
                 whole = warm.run(argv, place, disk=(place, 0, "full"))
@@ -73,11 +75,7 @@ def test_bits_flip_in_what_is_stored(report: Report, trials: Trials, videos: Vid
             with trials.warm() as warm:
                 warm.run(argv, states[name], disk=(states[name], point, "kill before"))
             assert list(states[name].rglob("*.ckpt"))
-        cases = {
-            f"flip-{kind}-{number}": (kind, number)
-            for kind in KINDS
-            for number in range(FLIPS)
-        }
+        cases = {f"flip-{kind}-{number}": (kind, number) for kind in KINDS for number in range(FLIPS)}
 
         def act(case: tuple[str, int], place: Path) -> str | None:
             kind, number = case
@@ -114,7 +112,9 @@ def show() -> list[str]:
 
 def rows(ended: Ended) -> set[str]:
     """What a table says, row by row."""
-    return {json.dumps(json.loads(line), sort_keys=True) for line in ended.stdout.splitlines() if line[:1] == "{"}
+    return {
+        json.dumps(json.loads(line), sort_keys=True) for line in ended.stdout.splitlines() if line[:1] == "{"
+    }
 
 
 def other_numbers(ended: Ended, known: set[str]) -> str | None:
@@ -128,7 +128,11 @@ def other_numbers(ended: Ended, known: set[str]) -> str | None:
 
 def unnamed(expected: dict[str, Any], found: dict[str, Any], said: str) -> str | None:
     """Say where results differ, but for runs that were named as they were left out."""
-    named = {run for run in {*expected, *found} if any(run in line and _SAYS.search(line) for line in said.splitlines())}
+    named = {
+        run
+        for run in {*expected, *found}
+        if any(run in line and _SAYS.search(line) for line in said.splitlines())
+    }
     named |= {"table"} if named else set()
     return difference(*({k: v for k, v in facts.items() if k not in named} for facts in (expected, found)))
 

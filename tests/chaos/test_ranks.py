@@ -99,7 +99,9 @@ def ranks(parent: int) -> dict[int, int]:
         process = Path("/proc") / str(waiting.pop())
         try:
             waiting += map(int, (process / "task" / process.name / "children").read_text().split())
-            variables = dict(v.split("=", 1) for v in (process / "environ").read_text().split("\0") if "=" in v)
+            variables = dict(
+                v.split("=", 1) for v in (process / "environ").read_text().split("\0") if "=" in v
+            )
         except (OSError, UnicodeDecodeError):
             continue
         if "LOCAL_RANK" in variables:

@@ -1,4 +1,4 @@
-"""Damaged and hostile videos: frames of the right shape or one sentence, in bounded time and memory, twice the same."""
+"""Damaged and hostile videos: frames or one sentence, within time and memory, and twice the same."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def test_videos_through_the_decoding_boundary(report: Report, trials: Trials) ->
         return None
 
     try:
-        with report.row("A damaged or hostile video through the decoding boundary, and again for the same answer", 8) as row:
+        with report.row(
+            "A damaged or hostile video through the decoding boundary, and again for the same answer", 8
+        ) as row:
             trials.each(row, trials.chosen(cases), act)
             again = {f"{name}-again": path for name, path in trials.chosen(cases).items() if path in once}
             for decoder in decoders:
@@ -123,7 +125,9 @@ def test_videos_through_predict(report: Report, trials: Trials, videos: Videos, 
         answers = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
         predicted = {answer["video"] for answer in answers if answer["predictions"]}
         for path in hostile:
-            said = [line for line in ended.stderr.splitlines() if line.startswith("error: ") and str(path) in line]
+            said = [
+                line for line in ended.stderr.splitlines() if line.startswith("error: ") and str(path) in line
+            ]
             wrong = None
             if ended.traceback or ended.code not in (0, 1, 2):
                 wrong = f"the list ended in {ended.code}: {ended.tail}"
@@ -165,4 +169,6 @@ def test_videos_through_fixed(report: Report, trials: Trials, videos: Videos, ho
 def _finite(file: Path) -> list[str]:
     """The videos of which there is a prediction."""
     with np.load(file) as stored:
-        return [v for v, logits in zip(stored["ids"], stored["logits"], strict=True) if np.isfinite(logits).all()]
+        return [
+            v for v, logits in zip(stored["ids"], stored["logits"], strict=True) if np.isfinite(logits).all()
+        ]

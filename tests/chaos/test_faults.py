@@ -16,8 +16,8 @@ from chaos.warm import Ended
 pytestmark = pytest.mark.chaos
 
 ERRORS, DEATHS = KINDS[:3], KINDS[3:]
-RENDERING_POINTS = 20
-"""Of rendering, which takes seconds, so many points are tried."""
+POINTS = {"features": 150, "training": 200, "grid": 80, "flow": 80, "rendering": 16}
+"""At most so many points of each stage, spread over all: fewer where a run takes seconds."""
 
 Case = tuple[str, int, str]
 
@@ -31,11 +31,10 @@ def test_every_change_to_the_disk(report: Report, trials: Trials, videos: Videos
             whole = warm.run(argv, place, disk=(place, 0, "full"))
             assert whole.code == 0, f"{stage}: {whole.stderr[-2000:]}"
             expected[stage] = results(place)
-        points = range(1, len(whole.log) + 1)
-        if stage == "rendering":
-            points = sorted(random.Random(0).sample(points, min(RENDERING_POINTS, len(points))))
-        for point in points:
-            for kind in (ERRORS[point % len(ERRORS)], DEATHS[point % len(DEATHS)]):
+        every = range(1, len(whole.log) + 1)
+        points = random.Random(0).sample(every, min(POINTS[stage], len(every)))
+        for number, point in enumerate(sorted(points)):
+            for kind in (ERRORS[number % len(ERRORS)], DEATHS[number % len(DEATHS)]):
                 cases[f"{stage}-{point}-{kind.replace(' ', '-')}"] = (stage, point, kind)
 
     def act(case: Case, place: Path) -> str | None:

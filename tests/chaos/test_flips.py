@@ -18,7 +18,7 @@ from chaos.warm import Ended
 
 pytestmark = pytest.mark.chaos
 
-FLIPS = 50
+FLIPS = 40
 """Of each kind of file."""
 _SAYS = re.compile(r"[Ll]eft out|damaged|missing|does not|is not")
 RUN = "runs/small-target-1"

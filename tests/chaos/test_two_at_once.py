@@ -14,7 +14,7 @@ from chaos.warm import Ended
 
 pytestmark = pytest.mark.chaos
 
-OFFSETS = (0.0, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)
+OFFSETS = (0.0, 0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0)
 """Seconds between the two starts."""
 LONG = {"steps": 120, "validate_every": 30}
 """Some seconds of training."""

@@ -64,8 +64,23 @@ class Process:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             code = OUT_OF_TIME
+            for process in below(self.pid):  # torchrun gives each rank a group of its own
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # helpers that it left behind, or itself
         self._process.wait()
         out, err = ((self.place / name).read_text(errors="replace") for name in (".stdout", ".stderr"))
         return Ended(code, out, err, seconds=time.monotonic() - self.began)
+
+
+def below(parent: int) -> list[int]:
+    """The processes that a process has started, and those that these have."""
+    found, waiting = [], [parent]
+    while waiting:
+        process = str(waiting.pop())
+        with suppress(OSError):
+            children = (Path("/proc") / process / "task" / process / "children").read_text().split()
+            waiting += map(int, children)
+            found += map(int, children)
+    return found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chaos.process import TORCHRUN, Process
+from chaos.process import TORCHRUN, Process, below
 from chaos.report import Report
 from chaos.subject import Videos, copy, difference, experiment, results
 from chaos.trials import Trials
@@ -22,7 +22,7 @@ DEATHS = 6
 TO_END = 60
 """Seconds within which the job ends after one rank has died."""
 TWO = ["--trainer={accelerator: cpu, devices: 2, strategy: ddp}"]
-LONG = {"steps": 200, "validate_every": 20, "batch_size": 4, "reference_batch": 4}
+LONG = {"steps": 60, "validate_every": 10, "batch_size": 4, "reference_batch": 4}
 
 
 def test_two_ranks(report: Report, trials: Trials, videos: Videos) -> None:
@@ -93,17 +93,13 @@ def close(one: Path, two: Path) -> str | None:
 
 def ranks(parent: int) -> dict[int, int]:
     """The processes below another that are ranks: rank -> process."""
-    found = {}
-    waiting = [parent]
-    while waiting:
-        process = Path("/proc") / str(waiting.pop())
+    found: dict[int, int] = {}
+    for process in below(parent):
         try:
-            waiting += map(int, (process / "task" / process.name / "children").read_text().split())
-            variables = dict(
-                v.split("=", 1) for v in (process / "environ").read_text().split("\0") if "=" in v
-            )
-        except (OSError, UnicodeDecodeError):
+            content = Path(f"/proc/{process}/environ").read_bytes().decode(errors="replace")
+        except OSError:
             continue
+        variables = dict(v.split("=", 1) for v in content.split("\0") if "=" in v)
         if "LOCAL_RANK" in variables:
-            found.setdefault(int(variables["LOCAL_RANK"]), int(process.name))
+            found.setdefault(int(variables["LOCAL_RANK"]), process)
     return found

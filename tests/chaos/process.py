@@ -14,7 +14,7 @@ from pathlib import Path
 from chaos.warm import OUT_OF_TIME, Ended, quiet_environment
 
 MODULE = ["-m", "i3d_lightning"]
-TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", *MODULE]
+TORCHRUN = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", *MODULE]
 
 
 class Process:

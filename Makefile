@@ -17,7 +17,7 @@ READY = $(VENV)/.ready
 I3D = $(VENV)/bin/i3d
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench test test-all lint ci clean
+.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench test test-all chaos lint ci clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -80,10 +80,13 @@ bench: $(READY) ## Measure speed and memory beside their baselines (ARGS="infere
 	@$(VENV)/bin/python benchmarks $(ARGS)
 
 test: $(READY) ## Run the tests
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow"
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not chaos"
 
 test-all: $(READY) ## Run the tests, the long ones too
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not chaos"
+
+chaos: $(READY) ## Disturb runs on purpose, 40 min, and print what held (ARGS="--table docs/chaos.md" writes it there)
+	@$(VENV)/bin/python -m pytest -m chaos tests/chaos $(ARGS)
 
 lint: $(READY) ## Check style, types and the direction of imports
 	@$(VENV)/bin/ruff check .

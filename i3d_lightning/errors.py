@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Collection, Iterable
 
 
@@ -12,6 +13,20 @@ class InputError(ValueError):
 
 class UnreadableVideoError(InputError):
     """A video cannot be read: it is left out of training and counted as wrong at test."""
+
+
+class DiskFullError(InputError):
+    """There is no space left: nothing else will do better there."""
+
+
+def cannot_write(place: object, error: OSError) -> InputError:
+    """Make the error for a file or folder that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(
+            f"No disk space is left to write {place}: free some and run the same command to go on, or choose "
+            "another folder."
+        )
+    return InputError(f"Cannot write {place}: {error.strerror or error}; choose another folder.")
 
 
 def unknown(kind: str, word: object, known: Iterable[str]) -> InputError:

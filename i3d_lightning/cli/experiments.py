@@ -161,11 +161,11 @@ def cell(file: Path, json: bool = False) -> None:
         file: The planned cell.
         json: Print one JSON object with its result.
     """
+    from i3d_lightning import ranks
     from i3d_lightning.registry import import_plugins
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import load_cell
     from i3d_lightning.study.run import run
-    from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
     try:
@@ -174,7 +174,7 @@ def cell(file: Path, json: bool = False) -> None:
         raise InputError(f"{file} cannot be read as a planned cell ({error}): check the path.") from error
     import_plugins(content.get("import", ()) if isinstance(content, dict) else ())
     done = run(*load_cell(content))
-    if json and is_rank_zero():
+    if json and ranks.is_first():
         print_json(score.as_json() for score in scores([done]))
 
 
@@ -187,10 +187,10 @@ def _run(
     on: str,
     json: bool,
 ) -> None:
+    from i3d_lightning import ranks
     from i3d_lightning.launch import LAUNCHERS
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import plan
-    from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
     wanted = frozenset(cells)
@@ -206,7 +206,7 @@ def _run(
     overview = launcher(planned, space)
     if not all(cell in overview.failed for cell in planned.wanted):
         _show_table(space)
-    if json and is_rank_zero():
+    if json and ranks.is_first():
         print_json(s.as_json() for s in scores(r for r in overview.done if r.experiment in wanted))
     if overview.failed:
         raise InputError(_failures(planned, overview.failed))
@@ -314,23 +314,24 @@ def _changes(recipe: Any, precision: str | None) -> Changes:
 
 def _quieten_lightning() -> None:
     """What Lightning says of devices and workers is noise here; its errors are not."""
-    from i3d_lightning.study.tracking import is_rank_zero
+    from i3d_lightning import ranks
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    if not is_rank_zero():
-        logging.getLogger("i3d_lightning").setLevel(logging.ERROR)
+    if not ranks.is_first():
+        logging.getLogger("i3d_lightning").setLevel(logging.CRITICAL)
 
 
 def _show_table(space: Any) -> None:
     """Print the table of all runs, and write and log it; of several processes the first alone does."""
+    from i3d_lightning import ranks
     from i3d_lightning.results import overview, tables
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study import tracking
 
-    if not tracking.is_rank_zero():
+    if not ranks.is_first():
         return
     found = scores(collect(space.root))
     if not found:

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 import yaml
 
+from i3d_lightning import ranks
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
@@ -33,7 +34,8 @@ from i3d_lightning.protocols.base import CHECKPOINT, PROTOCOLS, Job, Outcome
 from i3d_lightning.recipe import Recipe, compose, digest, plain
 from i3d_lightning.results.runs import CONFIG, PREDICTIONS, RESULT, Run, load_run
 from i3d_lightning.study import tracking
-from i3d_lightning.study.identity import check_same, feature_key, features_identity, run_identity
+from i3d_lightning.study.flow import compute_flow
+from i3d_lightning.study.identity import check_alike, check_same, features_identity, run_identity
 from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training import precision
@@ -47,6 +49,8 @@ FINGERPRINT = "fingerprint.json"
 def run(cell: Cell, space: Workspace) -> Run:
     """Run a cell, or go on with it, or return it where it is complete.
 
+    Where it has several processes, all come here; the first decides, and what fails on one fails on all.
+
     Args:
         cell: What to run; the pretraining that it starts from must be complete.
         space: Where things are kept.
@@ -54,16 +58,23 @@ def run(cell: Cell, space: Workspace) -> Run:
     Raises:
         InputError: Something given is wrong, or the folder holds a run with another identity.
     """
+    ranks.start(space.trainer)
+    with ranks.together(cell.experiment.name):
+        return _run_or_load(cell, space)
+
+
+def _run_or_load(cell: Cell, space: Workspace) -> Run:
     experiment, folder = cell.experiment, space.folder(cell.experiment)
     manifest = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests")
-    start, sha256 = _start(cell, space)
-    before = _stored_identity(folder)
-    recipe = _with_precision(cell.recipe, before)
+    start, sha256 = ranks.by_first(lambda: _start(cell, space))
+    before = ranks.by_first(lambda: _stored_identity(folder))
+    recipe = ranks.by_first(lambda: _with_precision(cell.recipe, before))
     features = features_identity(experiment, recipe, sha256, cell.from_images)
     identity = run_identity(experiment, recipe, features, manifest.digest)
+    check_alike(identity)
     if before is not None:
         check_same(before, identity, folder)
-    done = load_run(folder)
+    done = ranks.by_first(lambda: load_run(folder))
     if done is not None:
         log.info("%s is complete: top-1 %.1f %% (not run again).", experiment.name, done.metrics["top1"])
         return done
@@ -76,11 +87,11 @@ def run(cell: Cell, space: Workspace) -> Run:
         weights,
         folder,
         space.cache,
-        feature_key(features),
+        features,
         space.trainer,
     )
     _run(cell, space, job, identity)
-    result = load_run(folder)
+    result = ranks.by_first(lambda: load_run(folder))
     assert result is not None
     _summarise(result)
     return result
@@ -91,17 +102,15 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
     began = time.perf_counter()
     if job.experiment.stream != "rgb" and job.recipe.flow.source == "stored":
         _compute_flow(job)
-    if tracking.is_rank_zero():
+    if ranks.is_first():
         _describe(cell, job, identity)
     job = replace(job, loggers=tracking.loggers(job.experiment, job.recipe, job.folder, space.runs))
     try:
         outcome = PROTOCOLS[job.experiment.protocol].run(job)
     finally:
         tracking.finish()
-    if tracking.is_rank_zero():
+    if ranks.is_first():
         _store(cell, job, outcome, identity, time.perf_counter() - began)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
 
 
 def _start(cell: Cell, space: Workspace) -> tuple[str | None, str | None]:
@@ -168,8 +177,7 @@ def _announce(cell: Cell, job: Job) -> None:
 def _compute_flow(job: Job) -> None:
     clips = job.recipe.clips
     store = FlowStore(job.cache / "flow", job.recipe.flow, clips.fps, clips.short_side)
-    if tracking.is_rank_zero():
-        store.compute([video.file for video in (*job.data.train, *job.data.test)])
+    compute_flow([video.file for video in (*job.data.train, *job.data.test)], store, job.data.name)
 
 
 def _source(weights: Weights | None) -> dict[str, Any] | None:

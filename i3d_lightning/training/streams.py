@@ -146,13 +146,16 @@ class FrozenStream(L.LightningModule):
     Args:
         network: The network.
         clips: How clips are normalised.
-        keep: Called with the index of a video and its features (f), pooled over time.
+        keep: Called with the index of a video, its features (f), pooled over time, and how much of it was
+            read where that is not all.
 
     Attributes:
         unreadable: After prediction: index of a video that could not be read -> why.
     """
 
-    def __init__(self, network: VideoNetwork, clips: Clips, keep: Callable[[int, Tensor], None]) -> None:
+    def __init__(
+        self, network: VideoNetwork, clips: Clips, keep: Callable[[int, Tensor, str | None], None]
+    ) -> None:
         super().__init__()
         self.network = channels_last(network).requires_grad_(False).eval()
         self.clips, self.keep = clips, keep
@@ -163,11 +166,12 @@ class FrozenStream(L.LightningModule):
 
     def predict_step(self, batch: WholeBatch, batch_idx: int) -> None:
         self.unreadable |= batch["unreadable"]
+        partly: dict[int, str] = cast(Any, batch).get("partly", {})
         for group in batch["groups"]:
             clips = [prepare(cast(Tensor, clip), self.clips) for clip in group["clips"]]
             features = self.network.pool_time(self.network.forward_features(*clips).float()).cpu()
             for index, feature in zip(group["index"].tolist(), features, strict=True):
-                self.keep(index, feature)
+                self.keep(index, feature, partly.get(index))
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)

@@ -49,7 +49,7 @@ def test_a_frozen_network_is_bit_identical_after_train_calls_and_a_pass():
     network(torch.randn(4, 3, 9, 32, 32))  # statistics that differ from their initial values
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     kept = {}
-    stream = FrozenStream(network, Clips(), lambda index, feature: kept.update({index: feature}))
+    stream = FrozenStream(network, Clips(), lambda index, feature, partly: kept.update({index: feature}))
     stream.train()
     assert not any(m.training for m in stream.modules())
     trainer().predict(stream, whole_videos(4), return_predictions=False)
@@ -63,7 +63,7 @@ def test_a_frozen_network_is_bit_identical_after_train_calls_and_a_pass():
 def test_a_batch_and_its_videos_one_by_one_have_the_same_features():
     network = I3D(3).eval()
     kept = {}
-    stream = FrozenStream(network, Clips(), lambda index, feature: kept.update({index: feature}))
+    stream = FrozenStream(network, Clips(), lambda index, feature, partly: kept.update({index: feature}))
     trainer().predict(stream, whole_videos(2, size=2), return_predictions=False)
     together = dict(kept)
     trainer().predict(stream, whole_videos(2, size=1), return_predictions=False)

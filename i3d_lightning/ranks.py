@@ -74,19 +74,19 @@ class _Team:
         """Leave a value for the others."""
         raw = pickle.dumps(value)
         for place in range(0, len(raw), _PIECE):
-            self.store.set(f"{key}/{place}", raw[place : place + _PIECE])
+            self.store.set(f"{key}#{place}", raw[place : place + _PIECE])
         self.store.set(key, str(len(raw)))
 
     def hear(self, key: str) -> Any:
         """Wait for a value that another rank leaves; raises as soon as one failed."""
         length = int(self.wait(key))
-        return pickle.loads(b"".join(self.store.get(f"{key}/{place}") for place in range(0, length, _PIECE)))
+        return pickle.loads(b"".join(self.store.get(f"{key}#{place}") for place in range(0, length, _PIECE)))
 
     def forget(self, key: str) -> None:
         """Take back a value that all have heard."""
         if self.store.check([key]):
             for place in range(0, int(self.store.get(key)), _PIECE):
-                self.store.delete_key(f"{key}/{place}")
+                self.store.delete_key(f"{key}#{place}")
             self.store.delete_key(key)
 
     def wait(self, key: str, heed: bool = True) -> bytes:

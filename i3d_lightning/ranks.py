@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import torch
 import torch.distributed as dist
 
 from i3d_lightning.errors import InputError
@@ -252,6 +253,7 @@ def start(trainer: Mapping[str, Any]) -> None:
     # The strategy leaves a group that is there as it is. Objects go by the CPU, whatever tensors do.
     backend = "gloo" if strategy.root_device.type == "cpu" else f"cpu:gloo,{strategy.root_device.type}:nccl"
     dist.init_process_group(backend, store=dist.PrefixStore("group", store), rank=number, world_size=count)
+    dist.all_reduce(torch.zeros(1))  # connects them now: while it waits to, nobody else can use the store
 
 
 def _strategy(trainer: Mapping[str, Any]) -> Any:

@@ -175,12 +175,12 @@ def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
             cell looks at all of them, and its launcher would take it for failed.
         json: Print one JSON object with its result.
     """
+    from i3d_lightning import ranks
     from i3d_lightning.registry import import_plugins
     from i3d_lightning.results.reading import check_share
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import imports_of, load_cell
     from i3d_lightning.study.run import run
-    from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
     check_share(max_unreadable)
@@ -190,7 +190,7 @@ def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
         raise InputError(f"{file} cannot be read as a planned cell ({error}): check the path.") from error
     import_plugins(imports_of(content))
     done = run(*load_cell(content))
-    if json and is_rank_zero():
+    if json and ranks.is_first():
         print_json(score.as_json() for score in scores([done]))
     _end([done], max_unreadable)
 
@@ -205,11 +205,11 @@ def _run(
     max_unreadable: float,
     json: bool,
 ) -> None:
+    from i3d_lightning import ranks
     from i3d_lightning.launch import LAUNCHERS
     from i3d_lightning.results.reading import check_share
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import plan
-    from i3d_lightning.study.tracking import is_rank_zero
 
     _quieten_lightning()
     check_share(max_unreadable)
@@ -226,17 +226,17 @@ def _run(
     overview = launcher(planned, space)
     if not all(cell in overview.failed for cell in planned.wanted):
         _show_table(space)
-    if json and is_rank_zero():
+    if json and ranks.is_first():
         print_json(s.as_json() for s in scores(r for r in overview.done if r.experiment in wanted))
     _end(overview.done, max_unreadable, _failures(planned, overview.failed))
 
 
 def _end(done: Sequence[Any], max_unreadable: float, failure: str = "") -> None:
     """End as things went: with exit status 1 where too many videos are unreadable, 2 where cells failed."""
+    from i3d_lightning import ranks
     from i3d_lightning.results.reading import too_many_unreadable
-    from i3d_lightning.study.tracking import is_rank_zero
 
-    lost = too_many_unreadable(done, max_unreadable) if is_rank_zero() else None
+    lost = too_many_unreadable(done, max_unreadable) if ranks.is_first() else None
     if lost:
         print(f"error: {lost}", file=sys.stderr)
     if failure:
@@ -361,25 +361,26 @@ def _changes(recipe: Any, precision: str | None) -> Changes:
 
 def _quieten_lightning() -> None:
     """What Lightning says of devices and workers is noise here; its errors are not."""
-    from i3d_lightning.study.tracking import is_rank_zero
+    from i3d_lightning import ranks
 
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    if not is_rank_zero():
-        logging.getLogger("i3d_lightning").setLevel(logging.ERROR)
+    if not ranks.is_first():
+        logging.getLogger("i3d_lightning").setLevel(logging.CRITICAL)
 
 
 def _show_table(space: Any) -> None:
     """Print the table of all runs, and write and log it; of several processes the first alone does."""
     import pandas as pd
 
+    from i3d_lightning import ranks
     from i3d_lightning.results import overview, tables
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study import tracking
 
-    if not tracking.is_rank_zero():
+    if not ranks.is_first():
         return
     found = scores(collect(space.root))
     if not found:

@@ -73,7 +73,10 @@ def _run(argv: Sequence[str]) -> None:
         import_plugins(imports)
         verb(**take_space(arguments))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from i3d_lightning import ranks
+
+        if ranks.is_first() or ranks.size() == 1:  # what fails on one process fails on all
+            print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # whoever read our output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

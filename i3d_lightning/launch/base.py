@@ -64,8 +64,8 @@ def one_by_one(plan: Plan, space: Workspace, run_cell: RunCell) -> Overview:
             if cell.parent in overview.failed:
                 raise InputError(f"its pretraining {cell.parent.name} failed")
             with progress.timed(cell):
-                run_cell(cell, space)
-            done = load_run(space.folder(cell.experiment))
+                run = run_cell(cell, space)
+            done = run if isinstance(run, Run) else load_run(space.folder(cell.experiment))
             if done is None:
                 raise InputError("it ended without a result")
             overview.done.append(done)

@@ -51,7 +51,7 @@ class Job:
         weights: What it starts from, None for `none`.
         folder: Where checkpoints go.
         cache: Where flow and features are kept between experiments.
-        feature_key: Digest of all that a frozen feature depends on, but for the video itself.
+        features: All that a frozen feature depends on, but for the video itself, as plain data.
         trainer: Further arguments of Lightning's Trainer: devices, strategy, ...
         loggers: Lightning loggers of the training curves.
         identity: Digest of all that the run's result depends on: its checkpoints belong to it.
@@ -63,7 +63,7 @@ class Job:
     weights: Weights | None
     folder: Path
     cache: Path
-    feature_key: str
+    features: Mapping[str, Any]
     trainer: Mapping[str, Any] = field(default_factory=dict)
     loggers: Sequence[Any] = ()
     identity: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from i3d_lightning import ranks
 from i3d_lightning.datasets.folds import group_folds
 from i3d_lightning.errors import InputError
 from i3d_lightning.networks.network import VideoNetwork
@@ -21,8 +22,9 @@ from i3d_lightning.protocols.base import (
     start_network,
     to_predictions,
 )
-from i3d_lightning.training.classifier import LinearClassifier, fit_cross_validated
-from i3d_lightning.training.features import FeatureStore, frozen_features
+from i3d_lightning.training.classifier import LinearClassifier, fit_cross_validated, hits
+from i3d_lightning.training.feature_store import FeatureStore
+from i3d_lightning.training.features import frozen_features
 from i3d_lightning.training.meters import MemoryMeter
 
 FOLDS = 5
@@ -37,37 +39,35 @@ def fixed(job: Job) -> Outcome:
     """
     network = start_network(job)
     data = make_data(job)
-    store = FeatureStore(job.cache / "features", job.feature_key)
+    store = FeatureStore(job.cache / "features", job.features)
     memory = MemoryMeter()
     trainer = make_trainer(job, callbacks=[memory])
 
-    features, train, lost, partly = frozen_features(network, job.data.train, data, store, trainer)
-    if not train:
+    train = frozen_features(network, job.data.train, data, store, trainer)
+    if not train.videos:
         raise InputError(
             f"None of the {len(job.data.train)} training videos of {job.data.name} could be read."
         )
-    test_features, test, lost_test, partly_test = frozen_features(
-        network, job.data.test, data, store, trainer
-    )
+    test = frozen_features(network, job.data.test, data, store, trainer)
 
-    labels = torch.tensor([video.label for video in train])
-    classifier = fit_cross_validated(
-        features, labels, job.classes, group_folds(train, FOLDS, job.experiment.seed)
-    )
+    labels = torch.tensor([video.label for video in train.videos])
+    folds = group_folds(train.videos, FOLDS, job.experiment.seed)
+    classifier = ranks.by_first(lambda: fit_cross_validated(train.values, labels, job.classes, folds))
     _set_classifier(network, classifier)
 
-    logits = dict(zip((v.id for v in test), classifier(test_features) if test else (), strict=True))
-    answers = dict(zip((v.id for v in train), classifier(features), strict=True))
-    fitted = to_predictions(train, answers, job.classes)
+    ids = (video.id for video in test.videos)
+    logits = dict(zip(ids, classifier(test.values) if test.videos else (), strict=True))
+    fitted = hits(classifier(train.values), labels).double().mean().item()
     metrics = {
-        "train_top1": fitted.accuracy(),
+        "train_top1": 100.0 * fitted,
         "validation_top1": classifier.validation_top1,
         "scaling": classifier.scaling,
         "penalty": classifier.penalty,
     }
     predictions = to_predictions(job.data.test, logits, job.classes)
-    unreadable, damaged = {"train": lost, "test": lost_test}, {"train": partly, "test": partly_test}
-    return Outcome(predictions, network, metrics, unreadable, damaged, memory.peak)
+    unreadable = {"train": train.unreadable, "test": test.unreadable}
+    partly = {"train": train.partly, "test": test.partly}
+    return Outcome(predictions, network, metrics, unreadable, partly, memory.peak)
 
 
 def _set_classifier(network: VideoNetwork, classifier: LinearClassifier) -> None:

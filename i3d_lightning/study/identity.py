@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from i3d_lightning import ranks
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.flow.image_folders import state_of
 from i3d_lightning.flow.store import VERSION as FLOW_VERSION
 from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
-from i3d_lightning.recipe import Recipe, Training, digest, plain, without_effect
+from i3d_lightning.recipe import Recipe, Training, plain, without_effect
 from i3d_lightning.training.features import VERSION
 
 AUGMENTATION = ("flip", "photometric_jitter")
@@ -76,11 +77,6 @@ def run_identity(
     return identity
 
 
-def feature_key(identity: Mapping[str, Any]) -> str:
-    """Digest the identity of features."""
-    return digest(identity)
-
-
 def check_same(
     before: Mapping[str, Any], now: Mapping[str, Any], where: object, holder: object = None
 ) -> None:
@@ -107,6 +103,22 @@ def check_same(
     ]
     if differing:
         raise InputError(f"{where}{busy} holds a run with other settings ({'; '.join(differing)}): {remedy}.")
+
+
+def check_alike(identity: Mapping[str, Any]) -> None:
+    """Make sure that all processes of a run are about to do the same.
+
+    Raises:
+        InputError: One sees other data, other weights or other code than the first.
+    """
+    first = _flat(ranks.by_first(lambda: dict(identity)))
+    mine = _flat(identity)
+    differing = [key for key in sorted(first.keys() | mine.keys()) if first.get(key) != mine.get(key)]
+    if differing:
+        raise InputError(
+            f"Not all processes see the same ({', '.join(differing)}): give all of them the same files, and "
+            "the same version of this software."
+        )
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

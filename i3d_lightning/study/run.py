@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 import yaml
 
-from i3d_lightning import interruption
+from i3d_lightning import interruption, ranks
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
@@ -43,9 +42,10 @@ from i3d_lightning.results.runs import (
 )
 from i3d_lightning.study import tracking
 from i3d_lightning.study.environment import environment
-from i3d_lightning.study.identity import check_same, feature_key, features_identity, run_identity
+from i3d_lightning.study.flow import compute_flow
+from i3d_lightning.study.identity import check_alike, check_same, features_identity, run_identity
 from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
-from i3d_lightning.study.workspace import Workspace, processes_of
+from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training import checkpoints, precision
 from i3d_lightning.weights import Weights, load_weights, save_weights
 
@@ -63,7 +63,8 @@ class _Resolved(NamedTuple):
 def run(cell: Cell, space: Workspace) -> Run:
     """Run a cell, or go on with it, or return it where it is complete.
 
-    Where another process runs it, that is waited for.
+    Where another process runs it, that is waited for. Where it has several processes of its own, all come
+    here; the first decides, and what fails on one fails on all.
 
     Args:
         cell: What to run; the pretraining that it starts from must be complete.
@@ -72,34 +73,45 @@ def run(cell: Cell, space: Workspace) -> Run:
     Raises:
         InputError: Something given is wrong, or the folder holds a run with another identity.
     """
+    ranks.start(space.trainer)
+    with ranks.together(cell.experiment.name):
+        return _run_or_load(cell, space)
+
+
+def _run_or_load(cell: Cell, space: Workspace) -> Run:
     experiment, folder = cell.experiment, space.folder(cell.experiment)
     manifest = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests")
-    start, sha256 = _start(cell, space)
+    start, sha256 = ranks.by_first(lambda: _start(cell, space))
+
+    def identify(recipe: Recipe, processes: int | None) -> _Resolved:
+        features = features_identity(experiment, recipe, sha256, cell.from_images)
+        return _Resolved(
+            recipe, features, run_identity(experiment, recipe, features, manifest.digest, processes)
+        )
 
     def resolve(holder: Holder | None = None) -> _Resolved:
         """What the result depends on, settled and required as where it was started before."""
         before = read_json(folder / FINGERPRINT)
-        recipe = _with_precision(cell.recipe, before)
-        features = features_identity(experiment, recipe, sha256, cell.from_images)
-        processes = before.get("processes") if before else _processes(cell, space)
-        identity = run_identity(experiment, recipe, features, manifest.digest, processes)
+        found = identify(
+            _with_precision(cell.recipe, before), before.get("processes") if before else _processes(cell)
+        )
         if before is not None:
-            check_same(before, identity, folder, holder)
-        return _Resolved(recipe, features, identity)
+            check_same(before, found.identity, folder, holder)
+        return found
 
-    done = load_run(folder)
+    done = ranks.by_first(lambda: load_run(folder))
     if done is not None:
-        resolve()
+        ranks.by_first(resolve)
         return _known(done)
     with _alone(folder, experiment.name, resolve):
-        recipe, features, identity = resolve()
-        done = load_run(folder)
+        recipe, features, identity = ranks.by_first(resolve)
+        check_alike(identify(recipe, identity.get("processes")).identity)
+        done = ranks.by_first(lambda: load_run(folder))
         if done is not None:  # by whom we waited for
             return _known(done)
         _check_precision(cell, recipe, folder)
-        _check_processes(identity.get("processes"), _processes(cell, space), folder)
+        _check_processes(identity.get("processes"), _processes(cell), folder)
         weights = load_weights(start, sha256) if start is not None else None
-        key = feature_key(features)
         job = Job(
             experiment,
             recipe,
@@ -107,12 +119,12 @@ def run(cell: Cell, space: Workspace) -> Run:
             weights,
             folder,
             space.cache,
-            key,
+            features,
             space.trainer,
             identity=digest(identity),
         )
         _run(cell, space, job, identity)
-        result = load_run(folder)
+        result = ranks.by_first(lambda: load_run(folder))
     assert result is not None
     _summarise(result)
     return result
@@ -120,7 +132,7 @@ def run(cell: Cell, space: Workspace) -> Run:
 
 def _alone(folder: Path, what: str, meanwhile: Callable[[Holder], object]) -> AbstractContextManager[None]:
     """Hold a run's folder; of several processes that share the run the first does, for all."""
-    return held(folder, what, meanwhile) if tracking.is_rank_zero() else nullcontext()
+    return held(folder, what, meanwhile) if ranks.is_first() else nullcontext()
 
 
 def _known(done: Run) -> Run:
@@ -131,7 +143,7 @@ def _known(done: Run) -> Run:
 def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) -> None:
     _announce(cell, job)
     began = time.perf_counter()
-    if tracking.is_rank_zero():
+    if ranks.is_first():
         _describe(cell, job, identity)  # first, so that whoever waits knows what for
     if job.experiment.stream != "rgb" and job.recipe.flow.source == "stored":
         _compute_flow(job)
@@ -140,11 +152,9 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
         outcome = PROTOCOLS[job.experiment.protocol].run(job)
     finally:
         tracking.finish()
-    if tracking.is_rank_zero():
+    if ranks.is_first():
         with interruption.deferred():
             _store(cell, job, outcome, identity, time.perf_counter() - began)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.barrier()
 
 
 def _start(cell: Cell, space: Workspace) -> tuple[str | None, str | None]:
@@ -179,10 +189,9 @@ def _check_precision(cell: Cell, recipe: Recipe, folder: Path) -> None:
         )
 
 
-def _processes(cell: Cell, space: Workspace) -> int | None:
+def _processes(cell: Cell) -> int | None:
     """How many processes train together, None where nothing depends on it: each normalises its own batch."""
-    together = processes_of(space)  # asked of every protocol, as it says what this machine cannot run
-    return together if PROTOCOLS[cell.experiment.protocol].trains_by_steps else None
+    return ranks.size() if PROTOCOLS[cell.experiment.protocol].trains_by_steps else None
 
 
 def _check_processes(stored: int | None, here: int | None, folder: Path) -> None:
@@ -216,8 +225,7 @@ def _announce(cell: Cell, job: Job) -> None:
 def _compute_flow(job: Job) -> None:
     clips = job.recipe.clips
     store = FlowStore(job.cache / "flow", job.recipe.flow, clips.fps, clips.short_side)
-    if tracking.is_rank_zero():
-        store.compute([video.file for video in (*job.data.train, *job.data.test)])
+    compute_flow([video.file for video in (*job.data.train, *job.data.test)], store, job.data.name)
 
 
 def _source(weights: Weights | None) -> dict[str, Any] | None:

@@ -15,19 +15,14 @@ from typing import Any
 
 import pandas as pd
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from i3d_lightning import ranks
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Recipe, plain
 
 log = logging.getLogger(__name__)
 
 PROJECT = "i3d-lightning"
-
-
-def is_rank_zero() -> bool:
-    """Say whether this is the first of the processes that share a run: it alone writes, logs and speaks."""
-    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def mode() -> str:
@@ -60,7 +55,7 @@ class Curves(WandbLogger):
 def loggers(experiment: Experiment, recipe: Recipe, folder: Path, runs: Path) -> list[Any]:
     """Make loggers of training curves: `curves/version_*/metrics.csv` in the run's folder, and wandb."""
     found: list[Any] = [CSVLogger(folder, name="curves")]
-    if mode() != "disabled" and is_rank_zero():
+    if mode() != "disabled" and ranks.is_first():
         try:
             import wandb
 
@@ -92,7 +87,7 @@ def finish() -> None:
 
 def log_tables(tables: Mapping[str, pd.DataFrame], runs: Path) -> None:
     """Log result tables as wandb Tables in a run of their own."""
-    if mode() == "disabled" or not is_rank_zero():
+    if mode() == "disabled" or not ranks.is_first():
         return
     try:
         import wandb

@@ -140,19 +140,3 @@ def check_folder(what: str, folder: Path) -> None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{what} is {str(folder)[:100]!r}, which cannot be a folder: {why}.") from error
-
-
-def processes_of(space: Workspace) -> int:
-    """Ask Lightning in how many processes it would run here as the user wants, before anything is computed.
-
-    Raises:
-        InputError: It cannot, such as on an accelerator that this machine lacks.
-    """
-    import lightning as L
-
-    try:
-        quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-        return L.Trainer(**{**space.trainer, **quiet}).world_size
-    except Exception as error:  # each of Lightning's parts has its own
-        why = " ".join(str(error).split())
-        raise InputError(f"trainer: this machine cannot run {dict(space.trainer)} ({why[:300]}).") from error

@@ -6,6 +6,7 @@ how strongly the weights are penalised is chosen by cross-validation over groups
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,10 +14,12 @@ from itertools import islice
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import Tensor
+
+from i3d_lightning.errors import InputError
 
 PENALTIES = tuple(10.0**e for e in (2, 1, 0, -1, -2, -3, -4))
 """L2 penalties tried, from strong to weak: each solution is the next one's starting point."""
@@ -66,7 +69,13 @@ def fit_cross_validated(
     Returns:
         The layer with the lowest cross-entropy on the held-out videos. Accuracy is reported but
         does not choose: on few videos it ties and jumps where cross-entropy does not.
+
+    Raises:
+        InputError: Features, or the layer found, are not finite.
     """
+    if not features.isfinite().all():
+        rows = (~features.isfinite().all(1)).sum().item()
+        raise InputError(f"The features of {rows} of {len(features)} training videos are not finite.")
     present, labels = labels.unique(return_inverse=True)
     choices = [_choose(features, labels, len(present), folds, scaling) for scaling in SCALINGS]
     chosen = min(choices, key=lambda choice: choice.loss)
@@ -77,6 +86,11 @@ def fit_cross_validated(
     weight = weight / scale
     weights, biases = features.new_zeros(classes, features.shape[1]), features.new_full((classes,), ABSENT)
     weights[present], biases[present] = weight, bias - weight @ shift
+    if not (math.isfinite(chosen.loss) and weights.isfinite().all() and biases.isfinite().all()):
+        raise InputError(
+            "The layer fitted to the features is not finite: they are too large for float32, as those of "
+            "damaged weights may be."
+        )
     return LinearClassifier(weights, biases, chosen.scaling, chosen.penalty, chosen.top1)
 
 
@@ -108,18 +122,24 @@ def _choose(
     ]
     tried: list[_Choice] = []
     for penalty, *layers in zip(PENALTIES, *paths, strict=True):
-        losses, hits = [], []
+        losses, right = [], []
         for (weight, bias), (_, held_out), (shift, scale) in zip(layers, folds, scalings, strict=True):
             logits = (features[held_out] - shift) / scale @ weight.T + bias
             losses.append(F.cross_entropy(logits, labels[held_out], reduction="none"))
-            own = logits.gather(1, labels[held_out][:, None])
-            hits.append((logits >= own).sum(1) == 1)  # ties count against
-        loss, top1 = torch.cat(losses).mean().item(), torch.cat(hits).double().mean().item()
+            right.append(hits(logits, labels[held_out]))
+        loss, top1 = torch.cat(losses).mean().item(), torch.cat(right).double().mean().item()
+        loss = loss if math.isfinite(loss) else math.inf
         tried.append(_Choice(scaling, penalty, loss, 100.0 * top1))
         best = min(tried, key=lambda choice: choice.loss)
         if best not in tried[-2:]:
             break
     return best
+
+
+def hits(logits: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Say where the right class alone has the highest logit: a tie is no answer."""
+    right = logits.gather(1, labels[:, None])
+    return (logits >= right).sum(1) == 1
 
 
 def _scaling(features: Tensor, scaling: str) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
-from i3d_lightning.training.classifier import fit_cross_validated, minimise
+from i3d_lightning.errors import InputError
+from i3d_lightning.training.classifier import fit_cross_validated, hits, minimise
 
 
 def blobs(n, k, f, noise, seed=0):
@@ -59,3 +61,16 @@ def test_classes_without_training_videos_are_never_the_answer():
     layer = fit_cross_validated(features, labels, 10, folds(60))
     assert layer(features).shape == (60, 10)
     assert layer(features).argmax(1).max() < 3
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_are_refused(bad):
+    features, labels = blobs(60, 3, 8, 0.5)
+    features[7, 2] = bad
+    with pytest.raises(InputError, match="features of 1 of 60 training videos are not finite"):
+        fit_cross_validated(features, labels, 3, folds(60))
+
+
+def test_a_tie_is_no_answer():
+    logits = torch.tensor([[1.0, 1.0, 0.0], [2.0, 1.0, 0.0], [0.0, float("nan"), 0.0]])
+    assert hits(logits, torch.tensor([0, 0, 1])).tolist() == [False, True, False]

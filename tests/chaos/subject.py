@@ -19,8 +19,8 @@ from videos import write_video
 
 IMPORT = f"--import={small.__file__}"
 LABELS = ("Red", "Green")
-TIMES = re.compile(r"second|stall|peak|memory|time|wait")
-"""Of what a run stores, this may differ between two equal ones."""
+TIMES = re.compile(r"second|stall|peak|memory|time|wait|^digest$|^bytes$|^files$")
+"""Of what a run stores, this may differ between two equal ones: times, and digests of what holds some."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def test_one_process_needs_nobody():
     assert ranks.is_first()
 
 
-@pytest.mark.parametrize("by", [(), TORCHRUN], ids=["started here", "torchrun"])
+@pytest.mark.parametrize("by", [(), pytest.param(TORCHRUN, marks=pytest.mark.slow)], ids=["here", "torchrun"])
 def test_processes_share_values_and_failures(tmp_path, by):
     """What fails on one alone fails on both, by its sentence, and both go on."""
     done = run("exchange", tmp_path, by=by)
@@ -71,13 +71,13 @@ def test_flow_is_divided_whether_its_folder_is_shared_or_not(tmp_path, tiny_ucf)
 
 @pytest.mark.parametrize(
     ("scenario", "sentence"),
-    [("killed", "process 1 of 2 was ended by SIGKILL"), ("stuck", "the disk of one is full")],
+    [("killed", "Process 1 of 2 was ended by SIGKILL"), ("stuck", "the disk of one is full")],
 )
 def test_a_process_that_others_cannot_wait_for_ends_the_job_with_a_sentence(tmp_path, scenario, sentence):
     began = time.monotonic()
     done = run(scenario, tmp_path)
     assert done.returncode == 1
-    assert sentence in done.stderr.lower()
+    assert sentence in done.stderr
     assert time.monotonic() - began < 60
 
 
@@ -99,7 +99,7 @@ def test_processes_with_caches_of_their_own_give_the_predictions_of_one(tmp_path
     assert done.returncode == 0, done.stderr
     cell = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
     alone = run_one(cell, Workspace(tmp_path / "alone", tmp_path / "cache"), root=tiny_ucf, weights=weights)
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         both = Predictions.load(tmp_path / "runs" / cell.folder.parent / f"seed{seed}" / "predictions.npz")
         assert both.ids == alone.predictions.ids
         np.testing.assert_allclose(both.logits, alone.predictions.logits, atol=1e-3 if seed == 0 else 10)

@@ -98,6 +98,7 @@ def start() -> None:
 def _run(
     function: Callable[..., Any], path: Path, arguments: tuple[Any, ...], makes_array: bool
 ) -> tuple[Any, mmap.mmap | None]:
+    path = path.absolute()  # decoders may have been born in another folder than we are in now
     file = _digest(path)
     request = Request(function, path, arguments, makes_array, file, CPU_SECONDS, SECONDS)
     again = False

@@ -41,7 +41,7 @@ from i3d_lightning.video.file import VideoFile
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a manifest would hold something else of the same files."""
 
 _TICK = 2_000_000_000
@@ -55,7 +55,8 @@ class Facts(NamedTuple):
 
     Attributes:
         bytes: Its size.
-        modified: When it was last changed, in nanoseconds.
+        modified: When its content was last changed, in nanoseconds.
+        changed: When anything of it was, which no program can set, in nanoseconds.
         seen: When it was read, in nanoseconds.
         sha256: Of its content; empty where it cannot be read at all.
         frames: Number of frames of a video.
@@ -67,6 +68,7 @@ class Facts(NamedTuple):
 
     bytes: int = -1
     modified: int = -1
+    changed: int = -1
     seen: int = 0
     sha256: str = ""
     frames: int | None = None
@@ -77,7 +79,8 @@ class Facts(NamedTuple):
 
 
 _FACTS = {
-    "bytes": pa.int64(), "modified": pa.int64(), "seen": pa.int64(), "sha256": pa.string(),
+    "bytes": pa.int64(), "modified": pa.int64(), "changed": pa.int64(),
+    "seen": pa.int64(), "sha256": pa.string(),
     "frames": pa.int64(), "rate": pa.float64(), "width": pa.int64(), "height": pa.int64(),
     "unreadable": pa.string(),
 }  # fmt: skip
@@ -118,10 +121,10 @@ class Manifest:
         """Give the split, with what is known of each file."""
         about = self.about
         parts: dict[str, list[Video]] = {"train": [], "test": []}
-        names = ("part", "id", "path", "label", "group", "sha256", "bytes", "modified")
+        names = ("part", "id", "path", "label", "group", "sha256", "bytes", "modified", "changed")
         columns = (self.table.column(name).to_pylist() for name in names)
-        for part, id_, path, label, group, sha256, size, modified in zip(*columns, strict=True):
-            parts[part].append(Video(id_, self.root / path, label, group, sha256, size, modified))
+        for part, id_, path, label, group, *facts in zip(*columns, strict=True):
+            parts[part].append(Video(id_, self.root / path, label, group, *facts))
         return DatasetSplit(
             about["dataset"],
             about["split"],
@@ -174,7 +177,8 @@ def identify(videos: Sequence[Path], folder: Path) -> list[VideoFile]:
         InputError: The folder cannot be written to.
     """
     facts = _describe(videos, folder)
-    return [VideoFile(v, facts[v].sha256, facts[v].bytes, facts[v].modified) for v in videos]
+    found = ((video, facts[video]) for video in videos)
+    return [VideoFile(v, f.sha256, f.bytes, f.modified, f.changed) for v, f in found]
 
 
 def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
@@ -369,7 +373,7 @@ def _read(path: Path, images: bool) -> Facts:
         status = path.stat()
         if not S_ISREG(status.st_mode):  # opening a pipe waits for ever
             return Facts(seen=seen, unreadable=f"{path} is not a file that can be read: check its path.")
-        facts = Facts(status.st_size, status.st_mtime_ns, seen, file_sha256(path))
+        facts = Facts(status.st_size, status.st_mtime_ns, status.st_ctime_ns, seen, file_sha256(path))
     except OSError as error:
         return Facts(seen=seen, unreadable=f"{path} cannot be read ({error.strerror}): check the file.")
     if images:
@@ -387,7 +391,8 @@ def _holds(path: Path, facts: Facts) -> bool:
         status = path.stat()
     except OSError:
         return False
-    same = (status.st_size, status.st_mtime_ns) == (facts.bytes, facts.modified)
+    now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    same = now == (facts.bytes, facts.modified, facts.changed)
     return same and facts.modified < facts.seen - _TICK
 
 

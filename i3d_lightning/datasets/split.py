@@ -28,7 +28,8 @@ class Video:
             validation.
         sha256: Of the file's content.
         bytes: The file's size.
-        modified: When the file was last changed, in nanoseconds.
+        modified: When the file's content was last changed, in nanoseconds.
+        changed: When anything of the file was, in nanoseconds.
     """
 
     id: str
@@ -38,11 +39,12 @@ class Video:
     sha256: str = ""
     bytes: int = -1
     modified: int = -1
+    changed: int = -1
 
     @property
     def file(self) -> VideoFile:
         """Its file, to be read."""
-        return VideoFile(self.path, self.sha256, self.bytes, self.modified)
+        return VideoFile(self.path, self.sha256, self.bytes, self.modified, self.changed)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,13 +24,15 @@ class VideoFile:
         path: Where it is.
         sha256: Of its content, which is its identity wherever something is kept of it.
         bytes: Its size.
-        modified: When it was last changed, in nanoseconds.
+        modified: When its content was last changed, in nanoseconds, as it says itself: programs can set that.
+        changed: When anything of it was last changed, in nanoseconds, which the file system alone sets.
     """
 
     path: Path
     sha256: str = ""
     bytes: int = -1
     modified: int = -1
+    changed: int = -1
 
     @classmethod
     def of(cls, path: Path) -> VideoFile:
@@ -38,13 +41,16 @@ class VideoFile:
             status = path.stat()
         except OSError:
             return cls(path)
-        return cls(path, bytes=status.st_size, modified=status.st_mtime_ns)
+        return cls(path, bytes=status.st_size, modified=status.st_mtime_ns, changed=status.st_ctime_ns)
 
     def check(self) -> None:
         """Compare the file with what is known of it; to be called whenever it is opened.
 
+        One of the same size and time that was touched all the same, moved or replaced, is read to see whether
+        its content is the same, once in a process.
+
         Raises:
-            ChangedFileError: It is of another size or time, or gone.
+            ChangedFileError: It is of another size, time or content, or gone.
         """
         if self.bytes < 0:
             return
@@ -55,10 +61,14 @@ class VideoFile:
                 f"{self.path} was there when its data set was scanned, but cannot be found now "
                 f"({error.strerror}): bring it back, or start again without it."
             ) from error
-        if (status.st_size, status.st_mtime_ns) != (self.bytes, self.modified):
+        what = ""
+        if status.st_size != self.bytes:
             what = f"{self.bytes} bytes then, {status.st_size} now"
-            if status.st_size == self.bytes:
-                what = "as large, but written to since"
+        elif status.st_mtime_ns != self.modified:
+            what = "as large, but written to since"
+        elif self.sha256 and status.st_ctime_ns != self.changed and self._now(status) != self.sha256:
+            what = "as large and of the same time, but another"
+        if what:
             raise ChangedFileError(
                 f"{self.path} has changed since its data set was scanned ({what}): bring the old file back, "
                 f'or have the data set scanned again by touch "{self.path.parent}".'
@@ -77,13 +87,20 @@ class VideoFile:
             status = self.path.stat()
             if not S_ISREG(status.st_mode):  # opening a pipe waits for ever
                 raise UnreadableVideoError(f"{self.path} is not a file that can be read: check its path.")
-            return _sha256(self.path, status.st_size, status.st_mtime_ns)
         except OSError as error:
-            raise UnreadableVideoError(
-                f"{self.path} cannot be read ({error.strerror}): check the file."
-            ) from error
+            raise self._unreadable(error) from error
+        return self._now(status)
+
+    def _now(self, status: os.stat_result) -> str:
+        try:
+            return _sha256(self.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> UnreadableVideoError:
+        return UnreadableVideoError(f"{self.path} cannot be read ({error.strerror}): check the file.")
 
 
-@lru_cache(maxsize=4096)
-def _sha256(path: Path, size: int, modified: int) -> str:
+@lru_cache(maxsize=65536)
+def _sha256(path: Path, size: int, modified: int, changed: int) -> str:
     return file_sha256(path)

@@ -61,7 +61,9 @@ def test_it_says_all_of_every_file(load, root):
     assert (made.data.missing_train, made.data.missing_test) == (read.missing_train, read.missing_test)
     assert made.data.missing_test
     for known, found in ((made.data.train, read.train), (made.data.test, read.test)):
-        assert [dataclasses.replace(v, sha256="", bytes=-1, modified=-1) for v in known] == list(found)
+        assert [dataclasses.replace(v, sha256="", bytes=-1, modified=-1, changed=-1) for v in known] == list(
+            found
+        )
         for video in known:
             assert (video.bytes, video.modified) == (video.path.stat().st_size, LONG_AGO)
             assert video.sha256 == file_sha256(video.path) == video.file.content
@@ -168,6 +170,28 @@ def test_a_video_replaced_by_one_of_equal_size_is_another(load, root):
     assert after.digest != before.digest
 
 
+def with_its_time(path: Path, content: bytes) -> None:
+    """Write a file without its size or time telling."""
+    status = path.stat()
+    assert len(content) == status.st_size
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_another_file_of_equal_size_and_time_is_noticed(load, root):
+    before = load(root)
+    video = next(v for v in before.data.test)
+    content = bytearray(video.path.read_bytes())
+    video.path.chmod(0o600)  # touched, but the same
+    video.file.check()
+    content[-20] ^= 1
+    with_its_time(video.path, bytes(content))
+    with pytest.raises(ChangedFileError, match="as large and of the same time, but another"):
+        video.file.check()
+    (video.path.parent / "new").touch()  # so that the data set is scanned again
+    assert load(root).digest != before.digest
+
+
 @pytest.mark.parametrize(
     ("change", "words"), [("grow", r"\d+ bytes then, \d+ now"), ("touch", "as large"), ("remove", "found")]
 )
@@ -269,10 +293,10 @@ def test_images_are_hashed_alone(tmp_path, touch):
 
 def test_a_cache_below_the_root_is_no_part_of_it(root, reads):
     """Else each manifest would make the next one."""
-    first = load_manifest("ucf101", root, 1, root / "cache" / "manifests")
+    load_manifest("ucf101", root, 1, root / "cache" / "manifests")
     (root / "cache" / "flow").mkdir()
     age(root)
-    load_manifest("ucf101", root, 1, root / "cache" / "manifests")
+    first = load_manifest("ucf101", root, 1, root / "cache" / "manifests")
     reads.clear()
     (root / "cache" / "flow" / "1.flow").touch()
     assert load_manifest("ucf101", root, 1, root / "cache" / "manifests").data == first.data
@@ -309,7 +333,7 @@ def test_an_unknown_split_or_data_set(load, root, tmp_path):
 def test_loose_videos_are_hashed_once(root, tmp_path, reads):
     videos = sorted((root / "UCF-101").glob("*/*.avi"))
     found = identify(videos, tmp_path / "cache" / "manifests")
-    assert found == [VideoFile(v, file_sha256(v), v.stat().st_size, LONG_AGO) for v in videos]
+    assert found == [dataclasses.replace(VideoFile.of(v), sha256=file_sha256(v)) for v in videos]
     assert len(reads) == len(videos)
     assert identify(videos[1::2], tmp_path / "cache" / "manifests") == found[1::2]
     gone = identify([tmp_path / "gone.avi"], tmp_path / "cache" / "manifests")

@@ -152,6 +152,11 @@ class Flow(Settings):
     median: Annotated[int, Range(1, 5)] = 5
     bound: Annotated[float, Range(0.1, 1000)] = 20.0
 
+    @property
+    def images(self) -> bool:
+        """Whether fields are read from images that others made."""
+        return self.source not in ("stored", "computed")
+
     def check(self) -> None:
         """Refuse median filters that no solver has."""
         if self.median % 2 == 0:

@@ -46,7 +46,7 @@ def features_identity(
     }
     if experiment.stream != "rgb":
         source = recipe.flow.source
-        if source not in ("stored", "computed"):  # images, of which the state counts, not the place
+        if recipe.flow.images:  # of which the state counts, not the place
             source = state_of(source)
         identity["flow"] = {"version": FLOW_VERSION, **plain(recipe.flow), "source": source}
     if from_images:

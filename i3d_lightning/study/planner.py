@@ -16,6 +16,7 @@ from i3d_lightning.datasets.registry import DATASETS, root_of, teacher
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
 from i3d_lightning.files import write_atomically
+from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.networks.registry import ARCHITECTURES, IMAGE_NETWORK
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
 from i3d_lightning.recipe import Changes, Recipe, compose, plain
@@ -119,6 +120,8 @@ class _Planner:
         root = self._root(experiment.dataset)
         weights, parent, expected = self._start(experiment, given)
         recipe, differences = recipe_for(experiment, self.settings(experiment), expected)
+        if not self.dry and experiment.stream != "rgb" and recipe.flow.images:
+            folder_of_images(recipe.flow.source)
         cell = Cell(experiment, recipe, root, weights, parent, differences)
         self.cells[experiment] = cell
         return cell

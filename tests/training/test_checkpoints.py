@@ -16,7 +16,6 @@ from tiny import TINY, run_one
 from i3d_lightning import interruption
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
-from i3d_lightning.files import write_atomically
 from i3d_lightning.interruption import Interrupted
 from i3d_lightning.recipe import merge
 from i3d_lightning.results.runs import Run
@@ -172,8 +171,8 @@ def test_a_training_that_diverges_ends_with_a_sentence_and_keeps_no_number(
     tiny_ucf, cache, tmp_path, workers
 ):
     space = Workspace(tmp_path, cache)
-    with pytest.raises(InputError, match=r"loss is no finite number at step \d: .* learning rate 1e\+30"):
-        train(tiny_ucf, space, learning_rate=1e30, workers=workers)
+    with pytest.raises(InputError, match=r"The loss.* is no finite number at step \d: .* learning rate 1000"):
+        train(tiny_ucf, space, learning_rate=1000, workers=workers)
     folder = space.folder(ORIGIN)
     assert not (folder / "result.json").exists()
     assert not checkpoints.exists(folder)
@@ -268,11 +267,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_last_checkpoint(tmp_path, mo
     for number in (1, 2):
         checkpoints.save(tmp_path, "mine", state(number))
 
-    def full(file):
-        file.write(b"some of it")
+    def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "write_atomically", lambda path, _: write_atomically(path, full))
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match=r"No disk space is left to write .*last\.ckpt"):
         checkpoints.save(tmp_path, "mine", state(3))
     monkeypatch.undo()

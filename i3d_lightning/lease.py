@@ -235,13 +235,9 @@ def _claim(folder: Path, what: str, before: Mapping[int, Holder]) -> _Lease | No
     }
     lease = _Lease(folder / f".lease.{max(before, default=0) + 1}", json.dumps(about).encode(), what)
     try:
-        with lease.path.open("xb") as file:
-            file.write(lease.content)
+        _make(lease)
     except FileExistsError:
         return None
-    except OSError:
-        lease.path.unlink(missing_ok=True)
-        raise
     others = {path: holder for path, holder in _leases(folder).items() if path != lease.path}
     known = {holder.mark for holder in before.values()}
     if any(holder.mark not in known for holder in others.values()):  # of one who began meanwhile
@@ -250,6 +246,26 @@ def _claim(folder: Path, what: str, before: Mapping[int, Holder]) -> _Lease | No
     for path in others:  # so that a holder who wakes does not find its own
         path.unlink(missing_ok=True)
     return lease
+
+
+def _make(lease: _Lease) -> None:
+    """Make the file of a lease, whole from the beginning: after a power cut, too, it says whose it is."""
+    draft = lease.path.with_name(f".draft{lease.path.name}.{secrets.token_hex(8)}")
+    try:
+        with draft.open("xb") as file:
+            file.write(lease.content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, lease.path)
+        except FileExistsError:
+            raise
+        except OSError:  # some file systems have no second names for a file
+            with lease.path.open("xb") as file:
+                file.write(lease.content)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _holders(folder: Path) -> dict[int, Holder]:

@@ -58,7 +58,8 @@ class Disk:
         """Say whether a path lies below the folder."""
         if not isinstance(path, str | bytes | os.PathLike):
             return False
-        return os.path.abspath(os.fsdecode(path)).startswith(self.folder)
+        name = os.fsdecode(path)
+        return not name.startswith(("pipe:", "socket:")) and os.path.abspath(name).startswith(self.folder)
 
     def go(self, name: str, path: Any, act: Callable[[], Any], half: Callable[[], Any] | None = None) -> Any:
         """Do something to the disk, unless it is its turn to fail."""

@@ -123,7 +123,7 @@ def test_videos_through_predict(report: Report, trials: Trials, videos: Videos, 
         with trials.place("predict") as place, trials.warm() as warm:
             ended = warm.run(argv, place, seconds=600)
         answers = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
-        predicted = {answer["video"] for answer in answers if answer["predictions"]}
+        predicted = {answer["video"] for answer in answers if answer.get("predictions")}
         for path in hostile:
             said = [
                 line for line in ended.stderr.splitlines() if line.startswith("error: ") and str(path) in line
@@ -154,13 +154,15 @@ def test_videos_through_fixed(report: Report, trials: Trials, videos: Videos, ho
             ended = warm.run(argv, place, seconds=600)
             found = [json.loads(file.read_text()) for file in (place / "runs").rglob("result.json")]
             tested = [p for file in (place / "runs").rglob("predictions.npz") for p in _finite(file)]
-        named = {video for result in found for part in result["unreadable"].values() for video in part}
+        named = {
+            v: why for result in found for part in result["unreadable"].values() for v, why in part.items()
+        }
         for name, short in names.items():
             wrong = None
             if ended.traceback or not found:
                 wrong = f"the run ended in {ended.code}: {ended.tail}"
-            elif name in named and not any(short in line for line in ended.stderr.splitlines()):
-                wrong = "unreadable, but no sentence says so"
+            elif name in named and (short not in named[name] or "\n" in named[name]):
+                wrong = f"unreadable, but no sentence says so: {named[name]}"
             elif name.startswith("test/") and (name in named) + (name in tested) != 1:
                 wrong = "neither unreadable nor predicted, or both"
             row.count(f"fixed-{short}", wrong)

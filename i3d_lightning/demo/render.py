@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,7 +162,16 @@ def _render_beside(root: Path, settings: DemoSettings, workers: int) -> None:
 
 def _initialise() -> None:
     interruption.leave_group()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """End without a word where the process that wants the videos was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _render_clip(root: Path, settings: DemoSettings, clip: DemoClip) -> None:

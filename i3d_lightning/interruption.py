@@ -16,9 +16,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +45,11 @@ class Interrupted(BaseException):
         self.signal = which
 
 
-class _Launcher(Protocol):
-    procs: list[subprocess.Popen[bytes]]
-
-
 _received: tuple[signal.Signals, float] | None = None
 _deferrals = 0
 _before: dict[signal.Signals, Any] = {}
 _watchdog = -1  # where the thread is told that it is time to leave
-_launchers: list[_Launcher] = []
+_others: list[subprocess.Popen[bytes]] = []
 
 
 def install() -> None:
@@ -78,7 +74,7 @@ def uninstall() -> None:
         os.write(_watchdog, b"\0")
         os.close(_watchdog)
     _before.clear()
-    _launchers.clear()
+    _others.clear()
     _received, _deferrals, _watchdog = None, 0, -1
 
 
@@ -134,10 +130,9 @@ def leave(which: signal.Signals) -> NoReturn:
     raise Interrupted(which)
 
 
-def takes_along(launcher: Any) -> None:
-    """Let the processes that a launcher of Lightning started, if it starts any, end with this one."""
-    if hasattr(launcher, "procs"):
-        _launchers.append(launcher)
+def takes_along(processes: Iterable[subprocess.Popen[bytes]]) -> None:
+    """Let processes that this one started end with it."""
+    _others.extend(processes)
 
 
 def farewell(which: signal.Signals) -> int:
@@ -173,7 +168,7 @@ def _in_forked_child() -> None:
     if _before:
         leave_group()
         _before.clear()
-        _launchers.clear()
+        _others.clear()
 
 
 os.register_at_fork(after_in_child=_in_forked_child)  # data-loading processes, before they run anything
@@ -221,13 +216,10 @@ def _watch(pipe: int) -> None:
 
 
 def _end_others() -> None:
-    running = [process for launcher in _launchers for process in launcher.procs]
-    for launcher in _launchers:
-        launcher.procs.clear()  # Lightning kills this process when it sees one of them end
-    for process in running:
+    for process in _others:
         process.terminate()
     until = time.monotonic() + 5
-    for process in running:
+    for process in _others:
         try:
             process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:

@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from i3d_lightning import interruption
 from i3d_lightning.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -246,6 +247,7 @@ def start(trainer: Mapping[str, Any]) -> None:
     os.environ["MASTER_ADDR"] = environment.main_address
     os.environ["MASTER_PORT"] = str(environment.main_port)
     children = [] if environment.creates_processes_externally else _start_others(strategy)
+    interruption.takes_along(children)
     store, _, _ = next(dist.rendezvous("env://", rank=number, world_size=count))
     _team = _Team(number, count, dist.PrefixStore("i3d", store), children)
     threading.Thread(target=_watch, args=(_team,), name="ranks", daemon=True).start()
@@ -307,10 +309,12 @@ def _watch(team: _Team) -> None:
                     beats[other] = found, time.monotonic()
             failure = team.failure()
         except RuntimeError as error:  # of the store: it lives in the first process, or in torchrun
-            if team.inside.is_set():
+            if team.inside.is_set() and not interruption.received():
                 _end(team, f"The process that keeps the others together is gone ({error}).")
             return
-        if team.inside.is_set():
+        # One that was told to stop may be gone while another still saves.
+        stopping = interruption.received() or (failure and failure.ends)
+        if team.inside.is_set() and not stopping:
             for number, child in enumerate(team.children, team.rank + 1):
                 if child.poll() is not None:
                     _end(team, f"Process {number} of {team.size} {_ended(child.returncode)}.")

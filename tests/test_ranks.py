@@ -71,7 +71,10 @@ def test_flow_is_divided_whether_its_folder_is_shared_or_not(tmp_path, tiny_ucf)
 
 @pytest.mark.parametrize(
     ("scenario", "sentence"),
-    [("killed", "Process 1 of 2 was ended by SIGKILL"), ("stuck", "the disk of one is full")],
+    [
+        ("killed", "Process 1 of 2 was ended by SIGKILL"),
+        pytest.param("stuck", "the disk of one is full", marks=pytest.mark.slow),
+    ],
 )
 def test_a_process_that_others_cannot_wait_for_ends_the_job_with_a_sentence(tmp_path, scenario, sentence):
     began = time.monotonic()
@@ -92,6 +95,7 @@ def test_fewer_processes_than_were_started_are_refused(monkeypatch):
         ranks.start({"accelerator": "cpu", "devices": 1})
 
 
+@pytest.mark.slow
 def test_processes_with_caches_of_their_own_give_the_predictions_of_one(tmp_path, tiny_ucf):
     """Also where one of them lost its features: no row is missing, and none moves."""
     weights = save_untrained(tmp_path / "kinetics.safetensors")

@@ -10,10 +10,10 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.distributed
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
+from i3d_lightning import ranks
 from i3d_lightning.datasets.clips import (
     Batch,
     CentreClips,
@@ -104,7 +104,7 @@ class VideoDataModule(L.LightningDataModule):
         return self.training.batch_size // world_size // self.micro_batch(world_size)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        rank, world_size = rank_and_world_size()
+        rank, world_size = ranks.rank(), ranks.size()
         clips = TrainingClips(self.train_videos, self.sources, self.clips, self.seed)
         micro_batch = self.micro_batch(world_size)
         sampler = StepSampler(
@@ -118,7 +118,7 @@ class VideoDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         clips = CentreClips(self.validation_videos, self.sources, self.clips)
-        return self._loader(clips, self.micro_batch(rank_and_world_size()[1]), _shared(clips), collate)
+        return self._loader(clips, self.micro_batch(ranks.size()), _shared(clips), collate)
 
     def whole(self, videos: Sequence[Video]) -> VideoDataModule:
         """Give itself, for a test or prediction of these videos, each whole."""
@@ -273,19 +273,12 @@ class StepSampler(DistributedSampler[int]):
         return self.epoch_length
 
 
-def rank_and_world_size() -> tuple[int, int]:
-    """Find this process's number and how many there are."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
 def _shared(dataset: Dataset[Any]) -> DistributedSampler[Any] | None:
     """Share items among processes; the last ones may come twice, so results are keyed by index."""
-    rank, world_size = rank_and_world_size()
+    rank, world_size = ranks.rank(), ranks.size()
     return DistributedSampler(dataset, world_size, rank, shuffle=False) if world_size > 1 else None
 
 
 def _sensible_workers() -> int:
     """Count one for each core but that of training itself; sixteen keep up with any one device."""
-    return min(available_cores() - 1, 16) // rank_and_world_size()[1]
+    return min(available_cores() - 1, 16) // ranks.size()

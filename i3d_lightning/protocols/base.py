@@ -21,7 +21,7 @@ import numpy as np
 from lightning.pytorch.callbacks import LearningRateMonitor
 from torch import Tensor
 
-from i3d_lightning import interruption, networks
+from i3d_lightning import networks
 from i3d_lightning.datasets.clips import worst
 from i3d_lightning.datasets.datamodule import VideoDataModule
 from i3d_lightning.datasets.registry import DATASETS
@@ -165,7 +165,6 @@ def make_trainer(job: Job, **fit: Any) -> L.Trainer:
     }
     trainer = L.Trainer(**{**quiet, **job.trainer, **ours, **fit})
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
-    interruption.takes_along(trainer.strategy.launcher)
     return trainer
 
 

@@ -68,6 +68,7 @@ def assert_same(one: Path, other: Path) -> None:
     np.testing.assert_array_equal(first.logits, second.logits)
 
 
+@pytest.mark.slow
 def test_warned_by_slurm_in_training_then_killed_in_its_test(tiny_ucf, tmp_path):
     """And a checkpoint that Lightning left there, of an earlier version of this, is not looked at."""
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"

@@ -104,7 +104,8 @@ class VideoDataModule(L.LightningDataModule):
         return self.training.batch_size // world_size // self.micro_batch(world_size)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        rank, world_size = ranks.rank(), ranks.size()
+        world_size = ranks.size()
+        rank = ranks.rank() if world_size > 1 else 0  # its starter may number one alone too
         clips = TrainingClips(self.train_videos, self.sources, self.clips, self.seed)
         micro_batch = self.micro_batch(world_size)
         sampler = StepSampler(
@@ -275,7 +276,8 @@ class StepSampler(DistributedSampler[int]):
 
 def _shared(dataset: Dataset[Any]) -> DistributedSampler[Any] | None:
     """Share items among processes; the last ones may come twice, so results are keyed by index."""
-    rank, world_size = ranks.rank(), ranks.size()
+    world_size = ranks.size()
+    rank = ranks.rank() if world_size > 1 else 0  # what started this process may say a number all the same
     return DistributedSampler(dataset, world_size, rank, shuffle=False) if world_size > 1 else None
 
 

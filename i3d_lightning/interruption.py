@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
+from i3d_lightning.processes import number_given
+
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -121,13 +123,18 @@ def leave(which: signal.Signals) -> NoReturn:
     Raises:
         Interrupted: Always.
     """
+    raise stopped_by(which)
+
+
+def stopped_by(which: signal.Signals) -> Interrupted:
+    """Make what stops this process because of a signal, as if it had come to this one."""
     global _received
     if _received is None:
         _received = which, time.monotonic()
     if _watchdog >= 0:
         with suppress(OSError):
             os.write(_watchdog, _LEAVE)
-    raise Interrupted(which)
+    return Interrupted(which)
 
 
 def takes_along(processes: Iterable[subprocess.Popen[bytes]]) -> None:
@@ -146,7 +153,7 @@ def farewell(which: signal.Signals) -> int:
     for ours in SIGNALS if threading.current_thread() is threading.main_thread() else ():
         signal.signal(ours, signal.SIG_IGN)  # there is nothing left to stop
     _end_others()
-    if _is_first():
+    if number_given() == 0:
         if which == signal.SIGUSR1 and os.environ.get("SLURM_JOB_ID"):
             _requeue()
         print("Interrupted: run the same command to go on.", file=sys.stderr, flush=True)
@@ -224,11 +231,6 @@ def _end_others() -> None:
             process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def _is_first() -> bool:
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)
 
 
 def _requeue() -> None:

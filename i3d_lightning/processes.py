@@ -45,6 +45,12 @@ def this() -> Process:
     return Process(socket.gethostname(), _space(), os.getpid(), _started(os.getpid()) or 0)
 
 
+def number_given() -> int:
+    """The number that whoever started this process gave it among those that work together; else 0."""
+    words = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return next((int(os.environ[word]) for word in words if os.environ.get(word, "").isdecimal()), 0)
+
+
 @cache
 def _space() -> str:
     try:

@@ -31,6 +31,7 @@ import torch.distributed as dist
 
 from i3d_lightning import interruption
 from i3d_lightning.errors import InputError
+from i3d_lightning.processes import number_given
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class _Failure:
     text: str
     users: bool
     ends: bool
+    signal: signal.Signals | None
     trace: str
 
 
@@ -108,6 +110,8 @@ class _Team:
     def error(self, failure: _Failure) -> BaseException:
         """What a failure of another rank is on this one."""
         text = f"{failure.text} (process {failure.rank} of {self.size})"
+        if failure.signal is not None:
+            return interruption.stopped_by(failure.signal)
         if failure.ends:
             return SystemExit(f"error: The job ends, since a process did: {text}")
         if failure.users:
@@ -126,8 +130,7 @@ def rank() -> int:
         return _team.rank
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank()
-    words = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # not yet together: as whoever started this process says
-    return next((int(os.environ[word]) for word in words if word in os.environ), 0)
+    return number_given()  # not yet together
 
 
 def size() -> int:
@@ -195,6 +198,7 @@ def together(what: str) -> Iterator[None]:
             str(error) or repr(error),
             isinstance(error, InputError),
             not isinstance(error, Exception),
+            error.signal if isinstance(error, interruption.Interrupted) else None,
             traceback.format_exc(),
         )
         first = pickle.loads(team.store.compare_set(f"{team.block}/failed", "", pickle.dumps(failure)))
@@ -321,8 +325,11 @@ def _watch(team: _Team) -> None:
             silent = [n for n, (_, since) in beats.items() if time.monotonic() - since > SILENCE]
             if silent:
                 _end(team, f"Process {silent[0]} of {team.size} no longer gives a sign of life.")
-        failed_since = (failed_since or time.monotonic()) if failure and team.inside.is_set() else 0.0
+        waits = failure and team.inside.is_set() and not interruption.received()  # else it leaves by itself
+        failed_since = (failed_since or time.monotonic()) if waits else 0.0
         if failure and failed_since and time.monotonic() - failed_since > GRACE:
+            if failure.signal is not None:
+                os._exit(interruption.farewell(failure.signal))
             _end(team, f"Process {failure.rank} of {team.size} failed while others computed: {failure.text}")
         time.sleep(_BEAT)
 
@@ -333,9 +340,6 @@ def _ended(code: int) -> str:
 
 def _end(team: _Team, sentence: str) -> None:
     """End this process at once, and those that it started; whoever notices first speaks."""
-    for child in team.children:
-        if child.poll() is None:
-            child.kill()
     try:
         speaks = team.store.compare_set("ended", "", str(team.rank)) == str(team.rank).encode()
     except RuntimeError:
@@ -343,6 +347,11 @@ def _end(team: _Team, sentence: str) -> None:
     if speaks:
         sys.stderr.write(f"error: {sentence.rstrip('.')}: run the same command to go on.\n")
         sys.stderr.flush()
+    else:
+        time.sleep(_BEAT)  # one of those that are about to be killed is speaking
+    for child in team.children:
+        if child.poll() is None:
+            child.kill()
     os._exit(1)
 
 

@@ -68,30 +68,45 @@ def assert_same(one: Path, other: Path) -> None:
     np.testing.assert_array_equal(first.logits, second.logits)
 
 
-@pytest.mark.slow
-def test_warned_by_slurm_in_training_then_killed_in_its_test(tiny_ucf, tmp_path):
-    """And a checkpoint that Lightning left there, of an earlier version of this, is not looked at."""
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert run(tiny_ucf, whole).returncode == 0
-
-    scontrol = tmp_path / "bin" / "scontrol"
-    scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+def warn_by_slurm(root: Path, runs: Path, bin: Path) -> dict[str, str]:
+    """Run the experiment until SLURM warns it; gives the environment of its job."""
+    asked, scontrol = bin / "asked", bin / "scontrol"
+    bin.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
     scontrol.chmod(0o755)
     slurm = {
-        "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
+        "PATH": f"{bin}:{os.environ['PATH']}",
         "SLURM_JOB_ID": "4242", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1",
         "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_NNODES": "1",
     }  # fmt: skip
-    warned = run(tiny_ucf, stopped, at="training_step 2 SIGUSR1", **slurm)
+    warned = run(root, runs, at="training_step 2 SIGUSR1", **slurm)
     assert warned.returncode == 138
     assert warned.stderr.splitlines()[-1] == "Interrupted: run the same command to go on."
     assert "SLURM will run job 4242 again." in warned.stderr
-    assert (tmp_path / "asked").read_text() == "requeue 4242\n"
-    assert (stopped / FOLDER / "last.ckpt").exists()
-    assert not list(stopped.rglob("hpc_ckpt*"))
+    assert asked.read_text() == "requeue 4242\n"
+    assert (runs / FOLDER / "last.ckpt").exists()
+    assert not list(runs.rglob("hpc_ckpt*"))
+    return slurm
 
+
+def test_warned_by_slurm_in_training(tiny_ucf, tmp_path, monkeypatch):
+    """A checkpoint that Lightning left there, of an earlier version of this, is not looked at."""
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    main(command(tiny_ucf, whole)[3:])
+    slurm = warn_by_slurm(tiny_ucf, stopped, tmp_path / "bin")
     (stopped / FOLDER / "hpc_ckpt_1.ckpt").write_bytes(b"of another time")
+    for name, value in slurm.items():
+        monkeypatch.setenv(name, value)
+    main(command(tiny_ucf, stopped)[3:])
+    assert_same(whole, stopped)
+    assert not list((stopped / FOLDER).glob("*last.ckpt*"))
+
+
+@pytest.mark.slow
+def test_warned_by_slurm_in_training_then_killed_in_its_test(tiny_ucf, tmp_path):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run(tiny_ucf, whole).returncode == 0
+    slurm = warn_by_slurm(tiny_ucf, stopped, tmp_path / "bin")
     assert run(tiny_ucf, stopped, at="test_step 2 SIGKILL", **slurm).returncode == -9
     last = run(tiny_ucf, stopped, **slurm)
     assert "Resuming" in last.stderr

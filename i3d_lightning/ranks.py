@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -340,15 +340,18 @@ def _ended(code: int) -> str:
 
 def _end(team: _Team, sentence: str) -> None:
     """End this process at once, and those that it started; whoever notices first speaks."""
-    try:
-        speaks = team.store.compare_set("ended", "", str(team.rank)) == str(team.rank).encode()
-    except RuntimeError:
-        speaks = True
-    if speaks:
+    with suppress(RuntimeError):  # of the store, which may be gone
+        mine = str(team.rank).encode()
+        if team.store.compare_set("ended", "", mine.decode()) != mine:
+            deadline = time.monotonic() + GRACE
+            while not team.store.check(["said"]) and time.monotonic() < deadline:
+                time.sleep(_POLL)  # lest the one that speaks be killed before it has
+            sentence = ""
+    if sentence:
         sys.stderr.write(f"error: {sentence.rstrip('.')}: run the same command to go on.\n")
         sys.stderr.flush()
-    else:
-        time.sleep(_BEAT)  # one of those that are about to be killed is speaking
+    with suppress(RuntimeError):
+        team.store.set("said", b"")
     for child in team.children:
         if child.poll() is None:
             child.kill()

@@ -16,7 +16,7 @@ from chaos.warm import Ended
 pytestmark = pytest.mark.chaos
 
 ERRORS, DEATHS = KINDS[:3], KINDS[3:]
-POINTS = {"features": 150, "training": 200, "grid": 80, "flow": 80, "rendering": 16}
+POINTS = {"features": 70, "training": 90, "grid": 20, "flow": 30, "rendering": 8}
 """At most so many points of each stage, spread over all: fewer where a run takes seconds."""
 
 Case = tuple[str, int, str]

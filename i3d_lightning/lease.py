@@ -134,11 +134,17 @@ class _Lease:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         if self.lost:
-            holders = _holders(self.path.parent)
-            by = f" by {holders[max(holders)].process}" if holders else ""
+            folder = self.path.parent
+            holders = _holders(folder) if folder.exists() else {}
+            if not holders:
+                raise LeaseLostError(
+                    f"{folder} was moved or deleted, or its lease was: nothing more is written; bring it "
+                    "back and run the same command to go on."
+                )
             raise LeaseLostError(
-                f"{self.path.parent} was taken over{by}, as this process gave no sign of life for "
-                f"{STALE:.0f} s: nothing more is written; run the same command to go on or to see the result."
+                f"{folder} was taken over by {holders[max(holders)].process}, as this process gave no sign "
+                f"of life for {STALE:.0f} s: nothing more is written; run the same command to go on or to "
+                "see the result."
             )
 
     @contextmanager

@@ -121,7 +121,12 @@ def compare(
     for wanted in (one, other):
         check_known("run", wanted, known)
     before, after = known[one].predictions, known[other].predictions
-    classes = next(run.classes for run in complete if run.experiment == known[other].experiment)
+    classes, others = (
+        next(run.classes for run in complete if run.experiment == known[name].experiment)
+        for name in (other, one)
+    )
+    if classes != others:
+        raise InputError(f"{one} and {other} cannot be compared: their data sets' classes differ.")
     difference = statistics.compare(before, after)
     differently = known[one].reading.differently(known[other].reading)
     if json:

@@ -69,7 +69,7 @@ SPACE: Mapping[str, dict[str, Any]] = {
     "--cache": {
         "type": Path,
         "default": Path("cache"),
-        "help": "Folder of manifests, flow and features, shared by all runs; may be deleted at any time.",
+        "help": "Folder of manifests, flow and features that all runs share; may be deleted between runs.",
     },
     "--trainer": {
         "type": dict[str, Any],

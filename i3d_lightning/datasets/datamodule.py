@@ -31,7 +31,7 @@ from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError
 from i3d_lightning.flow import FlowFromFrames, FlowImages, FlowStore, compute_all
-from i3d_lightning.flow.image_folders import folder_of_images
+from i3d_lightning.flow.image_folders import folder_of_images, one_each
 from i3d_lightning.recipe import Recipe
 from i3d_lightning.video import boundary
 from i3d_lightning.video.cores import available_cores
@@ -77,6 +77,8 @@ class VideoDataModule(L.LightningDataModule):
         self.split, self.clips, self.training, self.seed = split, recipe.clips, recipe.training, seed
         self.flow_settings = recipe.flow
         self.sources = _sources(split.name, stream, recipe, flow_root)
+        if stream != "rgb" and recipe.flow.images:
+            one_each((video.file for video in (*split.train, *split.test)), recipe.flow.source)
         self.train_videos, self.validation_videos = hold_out(
             split.train, recipe.training.validation_fraction, seed
         )

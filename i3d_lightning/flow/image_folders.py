@@ -8,6 +8,7 @@ https://github.com/feichtenhofer/twostreamfusion). Values stand for -20 to 20 px
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,7 +73,28 @@ class FlowImages:
                 f"{len(found[1])} in y: as many of each are needed, in <video>/flow_x_*.jpg and flow_y_*.jpg "
                 "or u/<video> and v/<video>."
             )
+        if len(places := sorted({path.parent for path in found[0]})) > 1:
+            raise InputError(
+                f"Below {self.root} there are several folders of flow images of {name}, such as {places[0]} "
+                f"and {places[1]}: give each video a name of its own."
+            )
         return found
+
+
+def one_each(videos: Iterable[VideoFile], source: str) -> None:
+    """Make sure that no two videos would get the flow images of one.
+
+    Raises:
+        InputError: Two files have the same name but for their folders and endings.
+    """
+    seen: dict[str, Path] = {}
+    for video in videos:
+        other = seen.setdefault(video.path.stem, video.path)
+        if other != video.path:
+            raise InputError(
+                f"{other} and {video.path} would get the same flow images below {source}, which are found by "
+                "a video's name alone: give each a name of its own."
+            )
 
 
 def folder_of_images(source: str) -> Path:
@@ -85,7 +107,7 @@ def folder_of_images(source: str) -> Path:
         raise InputError(
             f"flow.source is {source}, but must be stored, computed, or a folder of flow images."
         )
-    return Path(source)
+    return Path(source).absolute()  # whoever reads them may be in another folder
 
 
 def state_of(source: str) -> str:

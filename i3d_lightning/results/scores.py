@@ -47,6 +47,8 @@ class Score:
         order: Place of its protocol in tables.
         control: Whether it is a control outside the paper.
         trains_by_steps: Whether its protocol trains a network, which varies with the seed.
+        settings: Digest of what seeds and splits that are averaged have in common; None is unknown.
+        data: Digest of the videos; None is unknown.
     """
 
     experiment: Experiment
@@ -59,6 +61,8 @@ class Score:
     control: bool = False
     trains_by_steps: bool = True
     reading: Reading = field(default_factory=Reading)
+    settings: str | None = None
+    data: str | None = None
 
     @property
     def cell(self) -> Cell:
@@ -102,16 +106,23 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             run.metrics["protocol"]["control"],
             run.metrics["protocol"].get("trains_by_steps", True),
             Reading.of(run.metrics),
+            run.metrics.get("settings"),
+            run.metrics.get("data"),
         )
         found.append(score)
-        if run.experiment.stream in ("rgb", "flow"):
-            halves[replace(run.experiment, stream="rgb")][run.experiment.stream] = score
+    found = _alike(found)
+    for score in found:
+        if score.stream in ("rgb", "flow"):
+            halves[replace(score.experiment, stream="rgb")][score.stream] = score
     for pair in halves.values():
         if len(pair) == 2:
             rgb, flow = pair["rgb"], pair["flow"]
             both = None
             if rgb.pretrained_by and flow.pretrained_by:
                 both = f"{rgb.pretrained_by}+{flow.pretrained_by}"
+            if rgb.data != flow.data:
+                log.warning("Left out: the fusion of %s and %s: their videos differ", rgb.name, flow.name)
+                continue
             try:
                 fused = fuse(rgb.predictions, flow.predictions)
             except InputError as error:  # the streams' own scores stand
@@ -120,6 +131,26 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             reading = rgb.reading.both(flow.reading)
             found.append(replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, reading=reading))
     return found
+
+
+def _alike(found: list[Score]) -> list[Score]:
+    """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ."""
+    kept: set[str] = set()
+    firsts: dict[tuple[Any, ...], Score] = {}
+    for score in sorted(found, key=lambda s: (s.experiment.split, s.experiment.seed)):
+        first = firsts.setdefault(score.cell, score)
+        same_split = firsts.setdefault((score.cell, score.experiment.split), score)
+        if score.settings != first.settings or score.data != same_split.data:
+            other = same_split if score.data != same_split.data else first
+            log.warning(
+                "Left out: %s was run with other settings or videos than %s (see their fingerprint.json): "
+                "keep such runs apart with --name NAME.",
+                score.name,
+                other.name,
+            )
+        else:
+            kept.add(score.name)
+    return [score for score in found if score.name in kept]
 
 
 @dataclass(frozen=True)

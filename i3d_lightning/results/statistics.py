@@ -86,7 +86,10 @@ def aligned(one: Predictions, other: Predictions) -> Predictions:
             f"These predictions cannot be compared: {len(alone)} videos are in one of them only, "
             f"such as {min(alone)}."
         )
-    return other.ordered(one.ids)
+    ordered = other.ordered(one.ids)
+    if not np.array_equal(one.labels, ordered.labels):
+        raise InputError("These predictions cannot be compared: they were scored against different labels.")
+    return ordered
 
 
 def pooled(parts: Sequence[Predictions]) -> Predictions:

@@ -67,7 +67,12 @@ def run_identity(
         processes: How many train together, each on statistics of its own share of a batch.
     """
     protocol = PROTOCOLS[experiment.protocol]
-    identity = {**features, "protocol": f"{protocol.name}, version {protocol.version}", "data": data}
+    identity = {
+        **features,
+        "experiment": plain(experiment),
+        "protocol": f"{protocol.name}, version {protocol.version}",
+        "data": data,
+    }
     if protocol.trains_by_steps:
         settings = plain(recipe.training)
         ignored = {"precision", *without_effect(Training)}
@@ -75,6 +80,12 @@ def run_identity(
         identity["clips"] = plain(recipe.clips)
         identity["processes"] = processes
     return identity
+
+
+def settings_of(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """List what runs that are averaged have in common: all but seed, split, and what follows from these."""
+    own = ("experiment", "data", "weights", "new layers", "processes")
+    return {name: value for name, value in identity.items() if name not in own}
 
 
 def check_same(

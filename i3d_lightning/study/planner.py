@@ -20,7 +20,7 @@ from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.networks.registry import ARCHITECTURES, IMAGE_NETWORK
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
 from i3d_lightning.recipe import Changes, Recipe, compose, plain
-from i3d_lightning.results.runs import FINGERPRINT, load_run
+from i3d_lightning.results.runs import FINGERPRINT, RESULT, load_run
 from i3d_lightning.study.recipes import Preprocessing, recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.weights import Entry, Weights, list_weights, load_weights
@@ -39,6 +39,7 @@ class Cell:
         recipe: All its settings.
         root: Folder of its data set.
         weights: Name or path of the weights that it starts from, where they are there already.
+        sha256: Of these weights, where they were read to plan it.
         parent: The pretraining that it starts from, where that is a cell of the plan.
         differences: In words, where its preprocessing differs from that of the weights.
     """
@@ -47,6 +48,7 @@ class Cell:
     recipe: Recipe
     root: Path
     weights: str | None = None
+    sha256: str | None = None
     parent: Experiment | None = None
     differences: tuple[str, ...] = ()
 
@@ -118,11 +120,11 @@ class _Planner:
             return self.cells[experiment]
         check(experiment)
         root = self._root(experiment.dataset)
-        weights, parent, expected = self._start(experiment, given)
+        weights, sha256, parent, expected = self._start(experiment, given)
         recipe, differences = recipe_for(experiment, self.settings(experiment), expected)
         if not self.dry and experiment.stream != "rgb" and recipe.flow.images:
             folder_of_images(recipe.flow.source)
-        cell = Cell(experiment, recipe, root, weights, parent, differences)
+        cell = Cell(experiment, recipe, root, weights, sha256, parent, differences)
         self.cells[experiment] = cell
         return cell
 
@@ -138,19 +140,19 @@ class _Planner:
 
     def _start(
         self, experiment: Experiment, given: bool
-    ) -> tuple[str | None, Experiment | None, Preprocessing]:
-        """Weights or a planned pretraining, and the preprocessing that comes with it."""
+    ) -> tuple[str | None, str | None, Experiment | None, Preprocessing]:
+        """Weights and their sha256, or a planned pretraining, and the preprocessing that comes with it."""
         said = self.weights.get(experiment.stream) if given else None
         if experiment.pretraining == NONE:
             if said is not None:
                 raise InputError(
                     f"Pretraining 'none' starts from scratch: drop --weights {said}, or say --pretraining."
                 )
-            return None, None, (None, None)
+            return None, None, None, (None, None)
         if said is not None:
             found = load_weights(said)
             _check_weights(experiment, found)
-            return said, None, _preprocessing(found)
+            return said, found.sha256, None, _preprocessing(found)
         before = pretraining_of(experiment)
         if before is not None and before.pretraining not in pretrainings(
             before.architecture, before.protocol, before.dataset
@@ -159,12 +161,13 @@ class _Planner:
         if before is not None and self._at_hand(before.dataset):
             parent = self.add(before, given=False)
             images = ARCHITECTURES[before.architecture].images
-            return None, before, (None, None) if images else (parent.recipe.clips, parent.recipe.flow)
+            expected = (None, None) if images else (parent.recipe.clips, parent.recipe.flow)
+            return None, None, before, expected
         if before is not None and (own := self._own(before)) is not None:
-            return own.source, None, _preprocessing(own)
+            return own.source, own.sha256, None, _preprocessing(own)
         entry = _published(experiment)
         if entry is None and self.dry:
-            return None, None, (None, None)
+            return None, None, None, (None, None)
         if entry is None:
             raise InputError(
                 f"No {experiment.architecture} {experiment.stream} weights with pretraining "
@@ -174,7 +177,7 @@ class _Planner:
         if entry.sha256 is None and not self.dry:
             fetch(entry)  # which says why it is not fetched by name
         images = ARCHITECTURES[entry.architecture].images
-        return entry.name, None, (None, None) if images else (entry.clips, entry.flow)
+        return entry.name, None, None, (None, None) if images else (entry.clips, entry.flow)
 
     def _own(self, before: Experiment) -> Weights | None:
         """The weights of a pretraining that was run here, None where there is none; never others instead."""
@@ -187,6 +190,13 @@ class _Planner:
                 f"{folder} holds pretraining that is not finished, and published weights do not take its "
                 f"place by themselves: finish it (give the folder of {before.dataset}), delete it, or say "
                 "--weights."
+            )
+        others = [*folder.parent.glob("seed*"), replace(self.space, name="").folder(before)]
+        if near := next((o for o in others if (o / RESULT).exists() and not self.dry), None):
+            raise InputError(
+                f"{near} holds pretraining of one's own, but {before.name} is not there, and published "
+                "weights do not take its place by themselves: say which with --weights, such as "
+                f"{near / WEIGHTS}."
             )
         return None
 

@@ -43,7 +43,7 @@ from i3d_lightning.results.runs import (
 from i3d_lightning.study import tracking
 from i3d_lightning.study.environment import environment
 from i3d_lightning.study.flow import compute_flow
-from i3d_lightning.study.identity import check_alike, check_same, features_identity, run_identity
+from i3d_lightning.study.identity import check_alike, check_same, features_identity, run_identity, settings_of
 from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training import checkpoints, precision
@@ -160,7 +160,7 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
 def _start(cell: Cell, space: Workspace) -> tuple[str | None, str | None]:
     """The weights that a cell starts from, by name or path, and their sha256."""
     if cell.parent is None:
-        return cell.weights, cell.weights and load_weights(cell.weights).sha256
+        return cell.weights, cell.weights and load_weights(cell.weights, cell.sha256).sha256
     folder = space.folder(cell.parent)
     before = load_run(folder)
     if before is None:
@@ -278,6 +278,8 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
             "trains_by_steps": PROTOCOLS[experiment.protocol].trains_by_steps,
         },
         "identity": digest(identity),
+        "settings": digest(settings_of(identity)),
+        "data": identity["data"],
         "top1": outcome.predictions.accuracy(1),
         "top5": outcome.predictions.accuracy(5),
         "tested_on": job.data.tested_on,

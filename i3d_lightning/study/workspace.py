@@ -85,7 +85,7 @@ class Workspace:
 
     Attributes:
         runs: Folder of all runs.
-        cache: Folder of manifests, flow and features, shared by all runs; may be deleted at any time.
+        cache: Folder of manifests, flow and features that all runs share; may be deleted between runs.
         name: A folder below `runs`, to keep runs with other settings apart.
         trainer: Further arguments of Lightning's Trainer, of those in `TRAINER`.
 

@@ -8,6 +8,7 @@ import pytest
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.flow import FlowImages
+from i3d_lightning.flow.image_folders import one_each
 from i3d_lightning.video.file import VideoFile
 
 LAYOUTS = {
@@ -38,6 +39,19 @@ def test_fields_are_read_in_order_and_looped(layout, tmp_path):
     pixels = (fields.float().mean((2, 3)) / 127.5 - 1) * 20
     assert pixels[0].tolist() == pytest.approx([3, 4, 0, 1], abs=0.1)
     assert pixels[1].tolist() == pytest.approx([-1.5, -2, 0, -0.5], abs=0.1)
+
+
+def test_a_name_stands_for_one_video(tmp_path):
+    """Else a video would get another's fields."""
+    for place in ("Diving", "Running"):
+        write(tmp_path / place, "dense_flow")
+    with pytest.raises(
+        InputError, match=r"several folders of flow images of v_Diving_g01_c01.*a name of its"
+    ):
+        FlowImages(tmp_path, 32).length(VIDEO)
+    with pytest.raises(InputError, match="would get the same flow images"):
+        one_each([VIDEO, VideoFile(Path("/videos/Running/v_Diving_g01_c01.avi"))], "flow")
+    one_each([VIDEO, VIDEO], "flow")
 
 
 def test_displacements_grow_with_the_size(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from results.made import score, write_run
@@ -35,6 +37,28 @@ def test_two_streams_are_fused_where_both_were_run(tmp_path):
     fused = found["ucf101-1/i3d-rgb+flow/kinetics/full-ft/seed0"]
     assert (fused.stream, fused.pretrained_by, fused.order) == (FUSION, "w+w", 2)
     assert fused.predictions.accuracy() == 50
+
+
+def test_what_was_run_with_other_settings_or_videos_is_left_out_of_means_and_fusions(tmp_path, caplog):
+    """It is named: a mean over seeds is one of equal runs, and streams are fused on equal videos."""
+    first = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+    for seed, settings, data in ((0, "a", "x"), (1, "a", "x"), (2, "b", "x"), (3, "a", "y")):
+        reading = {"settings": settings, "data": data}
+        write_run(tmp_path, replace(first, seed=seed), right=6, reading=reading)
+    write_run(tmp_path, replace(first, split=2), right=6, reading={"settings": "a", "data": "z"})
+    for seed, data in ((0, "x"), (1, "y")):
+        flow = replace(first, stream="flow", seed=seed)
+        write_run(tmp_path, flow, right=6, reading={"settings": "c", "data": data})
+    found = [score.name for score in scores(collect(tmp_path))]
+    assert [name for name in found if "i3d-rgb/" in name] == [
+        "ucf101-1/i3d-rgb/kinetics/full-ft/seed0",
+        "ucf101-1/i3d-rgb/kinetics/full-ft/seed1",
+        "ucf101-2/i3d-rgb/kinetics/full-ft/seed0",
+    ]
+    assert [name for name in found if "rgb+flow" in name] == ["ucf101-1/i3d-rgb+flow/kinetics/full-ft/seed0"]
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("full-ft/seed2 was run with other settings or videos" in line for line in said) == 1
+    assert sum("full-ft/seed3 was run with other settings or videos" in line for line in said) == 1
 
 
 def test_a_summary_gives_mean_and_sample_deviation_over_seeds():

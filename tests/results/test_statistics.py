@@ -79,3 +79,9 @@ def test_splits_are_pooled_apart():
 def test_the_confusion_of_a_tie_is_with_another_class():
     one = Predictions(("a", "b"), np.array([0, 1]), np.zeros((2, 3), np.float32))
     assert np.diag(confusion(one, list("abc")).to_numpy()).sum() == one.correct().sum() == 0
+
+
+def test_predictions_scored_against_other_labels_are_not_compared():
+    one, other = predictions([0, 1], [0, 1]), predictions([0, 1], [1, 0])
+    with pytest.raises(InputError, match="scored against different labels"):
+        compare(one, other)

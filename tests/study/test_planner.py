@@ -150,3 +150,15 @@ def test_published_weights_do_not_take_the_place_of_unfinished_pretraining(tmp_p
     assert len(plan([target], space, roots={**roots, "kinetics": tmp_path}).cells) == 2
     (own / "result.json").unlink()
     assert plan([target], space, dry=True).cells  # a list says nothing of what is there
+
+
+@pytest.mark.parametrize(("name", "seed"), [("", 1), ("lr2", 0)])
+def test_published_weights_do_not_take_the_place_of_other_pretraining_of_ones_own(tmp_path, name, seed):
+    """Of another seed, or without the name that the experiment is given."""
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    own = space.folder(Experiment("i3d", "rgb", "none", "origin", "kinetics", seed=seed))
+    own.mkdir(parents=True)
+    (own / "result.json").write_text("{}")
+    target = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+    with pytest.raises(InputError, match=r"pretraining of one's own, but .*say which with --weights"):
+        plan([target], dataclasses.replace(space, name=name), roots={"ucf101": tmp_path})

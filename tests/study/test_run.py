@@ -398,3 +398,22 @@ def test_who_was_overtaken_stores_nothing(tiny_ucf, tmp_path, pretrained, monkey
     kept = {path.name for path in folder.iterdir()}
     assert kept & {"predictions.npz", "result.json", WEIGHTS} == set()
     assert ".lease.2" in kept
+
+
+def test_weights_that_changed_since_a_cell_was_planned_are_refused(tiny_ucf, tmp_path):
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    weights = save_untrained(tmp_path / "weights.safetensors")
+    (cell,) = plan_one(FIXED, space, root=tiny_ucf, weights=weights).cells.values()
+    save_untrained(weights, pretraining="imagenet")
+    with pytest.raises(InputError, match=r"weights\.safetensors has changed"):
+        study_run.run(cell, space)
+
+
+def test_the_seed_is_part_of_what_a_run_is(tiny_ucf, tmp_path, fixed_run, space, pretrained):
+    """A folder copied to the place of another seed is not gone on with."""
+    other = replace(FIXED, seed=7)
+    place = Workspace(tmp_path / "runs", space.cache)
+    place.folder(other).mkdir(parents=True)
+    shutil.copy(fixed_run.folder / "fingerprint.json", place.folder(other))
+    with pytest.raises(InputError, match=r"experiment\.seed was 0, now 7"):
+        run_one(other, place, root=tiny_ucf, weights=pretrained)

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +111,6 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             run.metrics.get("data"),
         )
         found.append(score)
-    found = _alike(found)
     for score in found:
         if score.stream in ("rgb", "flow"):
             halves[replace(score.experiment, stream="rgb")][score.stream] = score
@@ -133,24 +133,29 @@ def scores(runs: Iterable[Run]) -> list[Score]:
     return found
 
 
-def _alike(found: list[Score]) -> list[Score]:
+def _alike(found: Iterable[Score]) -> Iterator[Score]:
     """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ."""
-    kept: set[str] = set()
     firsts: dict[tuple[Any, ...], Score] = {}
-    for score in sorted(found, key=lambda s: (s.experiment.split, s.experiment.seed)):
+    for score in sorted(found, key=lambda score: (score.experiment.split, score.experiment.seed)):
         first = firsts.setdefault(score.cell, score)
-        same_split = firsts.setdefault((score.cell, score.experiment.split), score)
-        if score.settings != first.settings or score.data != same_split.data:
-            other = same_split if score.data != same_split.data else first
-            log.warning(
-                "Left out: %s was run with other settings or videos than %s (see their fingerprint.json): "
-                "keep such runs apart with --name NAME.",
-                score.name,
-                other.name,
-            )
+        of_split = firsts.setdefault((score.cell, score.experiment.split), score)
+        if score.settings != first.settings:
+            _say_unlike("settings", score.name, first.name)
+        elif score.data != of_split.data:
+            _say_unlike("videos", score.name, of_split.name)
         else:
-            kept.add(score.name)
-    return [score for score in found if score.name in kept]
+            yield score
+
+
+@cache
+def _say_unlike(what: str, one: str, other: str) -> None:
+    """Say it once, however many tables are made."""
+    log.warning(
+        "Left out: %s was run with other %s than %s (see their fingerprint.json): keep them apart by --name.",
+        one,
+        what,
+        other,
+    )
 
 
 @dataclass(frozen=True)
@@ -222,7 +227,7 @@ class Index:
 
     def __init__(self, found: Iterable[Score], demo: bool | None = None) -> None:
         self._cells: dict[Cell, dict[tuple[int, int], Score]] = defaultdict(dict)
-        for score in found:
+        for score in _alike(found):
             self._cells[score.cell][score.experiment.split, score.experiment.seed] = score
         if demo is None:
             demo = bool(self._cells) and all(is_demo(cell.dataset) for cell in self._cells)

@@ -19,6 +19,10 @@ class DiskFullError(InputError):
     """There is no space left: nothing else will do better there."""
 
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the system says where a user has to choose another place, or make room."""
+
+
 def cannot_write(place: object, error: OSError) -> InputError:
     """Make the error for a file or folder that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

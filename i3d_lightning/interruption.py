@@ -150,14 +150,20 @@ def farewell(which: signal.Signals) -> int:
     Returns:
         The exit code that says which signal it was.
     """
-    for ours in SIGNALS if threading.current_thread() is threading.main_thread() else ():
-        signal.signal(ours, signal.SIG_IGN)  # there is nothing left to stop
+    ignore()  # there is nothing left to stop
     _end_others()
     if number_given() == 0:
         if which == signal.SIGUSR1 and os.environ.get("SLURM_JOB_ID"):
             _requeue()
         print("Interrupted: run the same command to go on.", file=sys.stderr, flush=True)
     return 128 + which
+
+
+def ignore() -> None:
+    """Hear no more signals."""
+    if threading.current_thread() is threading.main_thread():
+        for ours in SIGNALS:
+            signal.signal(ours, signal.SIG_IGN)
 
 
 def leave_group() -> None:

@@ -213,8 +213,8 @@ class _Watch:
         By the folder's clock, which holder and onlooker share; and having looked on for two beats, as a
         server that was away leaves no signs either.
         """
-        alive = holder.process.alive
-        if alive is False:
+        left_behind = holder.process == this() and self.folder not in _held  # it could not be taken away
+        if left_behind or holder.process.alive is False:
             return True
         if (holder.mark, holder.beat) != self.seen:
             self.seen, self.since = (holder.mark, holder.beat), time.monotonic()

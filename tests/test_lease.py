@@ -199,3 +199,13 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path):
 def test_a_process_elsewhere_is_not_judged():
     assert this().alive is True
     assert Process("", "elsewhere", os.getpid(), this().started).alive is None
+
+
+def test_a_lease_that_could_not_be_taken_away_keeps_nobody_waiting(tmp_path, monkeypatch):
+    """Its process lives, and would wait for itself."""
+    with monkeypatch.context() as broken, lease.held(tmp_path, "first"):
+        broken.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "broken")))
+    assert list(tmp_path.glob(".lease.*"))
+    with lease.held(tmp_path, "second"):
+        pass
+    assert not list(tmp_path.glob(".lease.*"))

@@ -6,7 +6,6 @@ misspelt flags need not wait for PyTorch.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
@@ -18,7 +17,7 @@ from jsonargparse import ArgumentParser
 from i3d_lightning import interruption
 from i3d_lightning.cli import data, experiments, look, models
 from i3d_lightning.cli.parser import check_configurations, check_words, make_parser, take_space
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import UNWRITABLE, InputError, cannot_write
 from i3d_lightning.registry import import_plugins
 
 VERBS: dict[str, Any] = {
@@ -58,8 +57,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if stopped is not None:
             raise SystemExit(interruption.farewell(stopped))
     finally:
-        if stopped is None or argv is not None:  # else they stay taken until the process has ended
+        if argv is not None:
             interruption.uninstall()
+        elif stopped is None:
+            interruption.ignore()  # all is done and said: the process is about to end
 
 
 def _run(argv: Sequence[str]) -> None:
@@ -82,9 +83,9 @@ def _run(argv: Sequence[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in UNWRITABLE:
             raise
-        print("error: No disk space is left: free some and run the same command to go on.", file=sys.stderr)
+        print(f"error: {cannot_write(error.filename or 'what is to be kept', error)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -7,7 +7,6 @@ A launcher is one file: a function that runs one cell, and its registration:
 
 from __future__ import annotations
 
-import errno
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from i3d_lightning import interruption
-from i3d_lightning.errors import DiskFullError, InputError
+from i3d_lightning.errors import UNWRITABLE, DiskFullError, InputError, cannot_write
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.registry import Registry
@@ -69,9 +68,12 @@ def one_by_one(plan: Plan, space: Workspace, run_cell: RunCell) -> Overview:
             if done is None:
                 raise InputError("it ended without a result")
             overview.done.append(done)
-        except Exception as error:  # whatever one cell may raise, the others go on
-            if isinstance(error, DiskFullError) or getattr(error, "errno", None) == errno.ENOSPC:
-                raise  # no other will do better
+        except Exception as raised:  # whatever one cell may raise, the others go on
+            error = raised
+            if isinstance(raised, OSError) and raised.errno in UNWRITABLE:  # of code that is not ours
+                error = cannot_write(raised.filename or space.root, raised)
+            if isinstance(error, DiskFullError):
+                raise error from raised  # no other will do better
             if not isinstance(error, InputError):
                 log.exception("%s failed", cell.experiment.name)
             overview.failed[cell.experiment] = str(error).splitlines()[0] if str(error) else repr(error)

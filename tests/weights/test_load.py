@@ -425,6 +425,6 @@ def test_weights_of_the_other_stream_are_refused(network):
 def test_weights_are_written_whole_or_not_at_all(network, tmp_path):
     occupied = tmp_path / "folder"
     occupied.mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(InputError, match="Cannot write"):
         write_native(network, occupied)
     assert list(tmp_path.iterdir()) == [occupied]

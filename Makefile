@@ -80,10 +80,10 @@ bench: $(READY) ## Measure speed and memory beside their baselines (ARGS="infere
 	@$(VENV)/bin/python benchmarks $(ARGS)
 
 test: $(READY) ## Run the tests
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow and not chaos"
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow" --ignore=tests/chaos
 
 test-all: $(READY) ## Run the tests, the long ones too
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not chaos"
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope --ignore=tests/chaos
 
 chaos: $(READY) ## Disturb runs on purpose, 40 min, and print what held (ARGS="--table docs/chaos.md" writes it there)
 	@$(VENV)/bin/python -m pytest -m chaos tests/chaos $(ARGS)

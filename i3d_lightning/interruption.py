@@ -50,13 +50,14 @@ class Interrupted(BaseException):
 _received: tuple[signal.Signals, float] | None = None
 _deferrals = 0
 _before: dict[signal.Signals, Any] = {}
+_hook = sys.unraisablehook
 _watchdog = -1  # where the thread is told that it is time to leave
 _others: list[subprocess.Popen[bytes]] = []
 
 
 def install() -> None:
     """Take the signals; without effect outside the main thread, to which Python gives them."""
-    global _watchdog
+    global _watchdog, _hook
     if _before or threading.current_thread() is not threading.main_thread():
         return
     reading, _watchdog = os.pipe()
@@ -64,6 +65,7 @@ def install() -> None:
     threading.Thread(target=_watch, args=(reading,), daemon=True, name="interruption").start()
     signal.set_wakeup_fd(_watchdog, warn_on_full_buffer=False)
     _before.update({which: signal.signal(which, _handle) for which in SIGNALS})
+    _hook, sys.unraisablehook = sys.unraisablehook, _swallowed
 
 
 def uninstall() -> None:
@@ -72,6 +74,7 @@ def uninstall() -> None:
     for which, handler in _before.items():
         signal.signal(which, handler)
     if _before:
+        sys.unraisablehook = _hook
         signal.set_wakeup_fd(-1)
         os.write(_watchdog, b"\0")
         os.close(_watchdog)
@@ -196,6 +199,12 @@ def _handle(number: int, _: Any) -> None:
     elif time.monotonic() - _received[1] < TOGETHER:
         return
     leave(_received[0])
+
+
+def _swallowed(what: Any) -> None:
+    """Say nothing of a signal that came amid a destructor, which no exception leaves: `check` heeds it."""
+    if not issubclass(what.exc_type, Interrupted):
+        _hook(what)
 
 
 _LEAVE = b"\xff"

@@ -70,6 +70,24 @@ def test_a_signal_that_something_swallowed_stops_what_would_begin(installed):
         pytest.fail("it began")
 
 
+def test_a_signal_amid_a_destructor_is_noted_without_a_traceback(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    class Goes:
+        def __del__(self):
+            signal.raise_signal(signal.SIGUSR1)
+
+    interruption.install()
+    try:
+        Goes()
+        assert not told
+        with pytest.raises(Interrupted):
+            interruption.check()
+    finally:
+        interruption.uninstall()
+
+
 def test_signals_are_given_back():
     before = {which: signal.getsignal(which) for which in interruption.SIGNALS}
     interruption.install()

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,6 +163,7 @@ def _render_beside(root: Path, settings: DemoSettings, workers: int) -> None:
 
 def _initialise() -> None:
     interruption.leave_group()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # who is to be told may be gone before we notice
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
 

@@ -232,6 +232,16 @@ def test_help_waits_for_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_signal_after_all_is_done_changes_nothing():
+    """Python takes a while to end, and whoever asks it to stop then does not get a failure."""
+    code = (
+        "import atexit, os, signal, sys; from i3d_lightning.cli.main import main; sys.argv[1:] = ['--help']; "
+        "atexit.register(os.kill, os.getpid(), signal.SIGUSR1); main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_data_set_of_images_has_a_preview_too(tmp_path, capsys):
     random = np.random.default_rng(0)
     for part, name in itertools.product(("train", "val"), ("cat", "dog")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -271,6 +272,21 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(KeyboardInterrupt):
         render_demo(tmp_path / "demo", tiny, workers=1)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def _tell_nobody() -> None:
+    render._initialise()
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.write(writing, b"done")
+
+
+def test_a_rendering_process_that_nobody_hears_ends_without_a_word(capfd) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_tell_nobody)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGPIPE
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_killed_rendering_is_not_mistaken_for_a_finished_one(root: Path, tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 from dataclasses import replace
 
 import pytest
 from tiny import TINY, plan_one
 
 from i3d_lightning.cli.main import main
+from i3d_lightning.errors import DiskFullError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.launch import LAUNCHERS
+from i3d_lightning.launch.base import one_by_one
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import merge
 from i3d_lightning.study.planner import Plan, plan
@@ -51,6 +55,29 @@ def test_a_failing_cell_is_survived_and_run_again(tmp_path, tiny_ucf, monkeypatc
     capsys.readouterr()
     main(["table", "--json", f"--runs={space.runs}"])
     assert len([json.loads(line) for line in capsys.readouterr().out.splitlines()]) == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [(errno.EROFS, "Cannot write /runs/metrics.csv"), (errno.ENOSPC, "No disk space is left")],
+)
+def test_what_other_code_could_not_write_is_one_sentence(
+    number, says, tmp_path, tiny_ucf, monkeypatch, caplog
+):
+    """Curves are written by Lightning: a disk that is full or read-only is no fault of the program."""
+
+    def run_cell(cell, space):
+        raise OSError(number, os.strerror(number), "/runs/metrics.csv")
+
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    cell = Experiment("two-stream", "rgb", "none", "origin", "ucf101")
+    planned = plan([cell], space, roots={"ucf101": tiny_ucf}, settings=lambda _: SMALL)
+    if number == errno.ENOSPC:
+        with pytest.raises(DiskFullError, match=f"^{says}"):
+            one_by_one(planned, space, run_cell)
+    else:
+        assert one_by_one(planned, space, run_cell).failed[cell].startswith(says)
+    assert not any(record.exc_info for record in caplog.records)
 
 
 def test_what_starts_from_a_failed_cell_fails_with_it(tmp_path, tiny_ucf, monkeypatch):

@@ -17,7 +17,7 @@ FUSION = "rgb+flow"
 """The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
 NONE = "none"
 """Pretraining of a network that starts from scratch."""
-NUMBERS = {"split": (1, 1000), "seed": (0, 2**32 - 1), "seeds": (1, 1000)}
+NUMBERS = {"split": (1, 1000), "seed": (0, 2**32 - 1), "pretraining_seed": (0, 2**32 - 1), "seeds": (1, 1000)}
 """The least and most that each number may be."""
 
 
@@ -47,9 +47,11 @@ class Experiment:
         dataset: Name of a registered data set.
         split: Official split, from 1.
         seed: Seed of initialisation, order, augmentation, dropout and folds.
+        pretraining_seed: Seed of the pretraining that it starts from, all stages of it; 0 where it starts
+            from scratch.
 
     Raises:
-        InputError: The split or the seed is no number that it can be.
+        InputError: The split or a seed is no number that it can be.
     """
 
     architecture: str
@@ -59,10 +61,15 @@ class Experiment:
     dataset: str
     split: int = 1
     seed: int = 0
+    pretraining_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("split", "seed"):
+        for name in ("split", "seed", "pretraining_seed"):
             check_number(name, getattr(self, name))
+        if self.pretraining_seed and self.pretraining == NONE:
+            raise InputError(
+                f"pretraining_seed is {self.pretraining_seed}, but nothing comes before pretraining 'none'."
+            )
 
     @property
     def folder(self) -> Path:
@@ -70,7 +77,11 @@ class Experiment:
         return (
             Path(f"{self.dataset}-{self.split}")
             / f"{self.architecture}-{self.stream}"
-            / self.pretraining
+            / (
+                f"{self.pretraining}-seed{self.pretraining_seed}"
+                if self.pretraining_seed
+                else self.pretraining
+            )
             / self.protocol
             / f"seed{self.seed}"
         )

@@ -25,11 +25,12 @@ class Video:
         path: Its file.
         label: Index of its class.
         group: Videos of one group share a source: they must never be divided between training and
-            validation.
+            validation, and are what statistics resample; a video of which no source is known is its own.
         sha256: Of the file's content.
         bytes: The file's size.
         modified: When the file's content was last changed, in nanoseconds.
         changed: When anything of the file was, in nanoseconds.
+        leaked: Whether it is tested on though its content, or nearly that, is trained on too.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Video:
     bytes: int = -1
     modified: int = -1
     changed: int = -1
+    leaked: bool = False
 
     @property
     def file(self) -> VideoFile:

@@ -23,7 +23,7 @@ from i3d_lightning.results.predictions import Predictions
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised when a result would say something else of the same run, or says it otherwise."""
 
 RESULT = "result.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,10 +53,6 @@ def smallest(few, tmp_path, monkeypatch):
         return compose(recipe, {"clips": clips, "flow": TINY["flow"], "training": training}), differences
 
     monkeypatch.setattr(planner, "recipe_for", shrunk)
-    for dataset in list(DATASETS):
-        if dataset.family == "demo":
-            small = replace(dataset, prepare=lambda root: render_demo(root, FEW))
-            monkeypatch.setitem(DATASETS._known, dataset.name, small)
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("data/demo").symlink_to(few)

@@ -16,7 +16,7 @@ from i3d_lightning.datasets.kinetics import read_kinetics
 from i3d_lightning.datasets.registry import Dataset, Read, register
 from i3d_lightning.datasets.split import DatasetSplit
 from i3d_lightning.datasets.ucf101 import read_ucf101
-from i3d_lightning.demo import render_demo
+from i3d_lightning.demo import use_demo
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Changes, merge
 
@@ -106,4 +106,4 @@ for _dataset in (
         images=True,
     ),
 ):
-    register(replace(_dataset, family=FAMILY, root=ROOT, prepare=render_demo))
+    register(replace(_dataset, family=FAMILY, root=ROOT, prepare=use_demo))

@@ -26,12 +26,17 @@ DEMO_CLASSES: dict[str, tuple[str, ...]] = {
 """The classes of each demo set, in the order of their indices."""
 
 
+DEVELOPMENT_SEED = 0
+"""Of the demo sets on which the demo itself was made, and its recipes are chosen."""
+
+
 @dataclass(frozen=True)
 class DemoSettings:
     """What is rendered. Counts are per class.
 
     Attributes:
-        seed: Everything random derives from it.
+        seed: Everything random derives from it. Nothing was ever chosen by results on the videos of the usual
+            one; whatever was chosen was chosen on those of `DEVELOPMENT_SEED`.
         pretraining_clips: Training clips in demo-Kinetics, each its own figure and background.
         validation_clips: Validation clips in demo-Kinetics.
         images: Training images in demo-ImageNet.
@@ -41,12 +46,12 @@ class DemoSettings:
         clips_per_group: Clips of the same figure before the same background.
     """
 
-    seed: int = 0
+    seed: int = 2017
     pretraining_clips: int = 84
     validation_clips: int = 10
     images: int = 100
     validation_images: int = 15
-    groups: int = 10
+    groups: int = 20
     training_groups: int = 2
     clips_per_group: int = 2
 

@@ -95,6 +95,27 @@ def render_demo(
     return manifest
 
 
+def use_demo(root: Path) -> DemoManifest:
+    """Take the demo sets below a root, of whatever seed; where there are none, render the usual.
+
+    Args:
+        root: As for `render_demo`.
+
+    Raises:
+        InputError: As `render_demo`.
+    """
+    return render_demo(root, _settings_of(root) or DemoSettings())
+
+
+def _settings_of(root: Path) -> DemoSettings | None:
+    """What demo sets were rendered with, None where there are none that this version renders."""
+    try:
+        found = json.loads((root / MANIFEST).read_text())
+        return DemoSettings(**found) if found.pop("version") == VERSION else None
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+
+
 def _rendered(root: Path, settings: DemoSettings) -> bool:
     """Whether the root holds just what is wanted; anything else in its place is an error."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):

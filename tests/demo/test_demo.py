@@ -17,7 +17,15 @@ import av
 import numpy as np
 import pytest
 
-from i3d_lightning.demo import DEMO_CLASSES, DemoSettings, layout, render, render_demo
+from i3d_lightning.demo import (
+    DEMO_CLASSES,
+    DEVELOPMENT_SEED,
+    DemoSettings,
+    layout,
+    render,
+    render_demo,
+    use_demo,
+)
 from i3d_lightning.demo.actions import Beat
 from i3d_lightning.demo.drawing import HEIGHT, MARGIN, WIDTH, film
 from i3d_lightning.demo.scenes import Scene, sample_scene, sample_setting
@@ -156,6 +164,20 @@ def test_another_seed_gives_other_frames() -> None:
     assert ours.shape != other.shape or np.abs(ours.astype(int) - other).mean() > 5
 
 
+def test_what_is_reported_is_of_another_seed_than_what_was_chosen_on() -> None:
+    assert DemoSettings().seed != DEVELOPMENT_SEED
+
+
+def test_sets_of_any_seed_are_used_as_they_are(root: Path, tmp_path: Path) -> None:
+    development = tmp_path / "development"
+    render_demo(development, replace(SMALL, groups=4, seed=DEVELOPMENT_SEED))
+    before = contents(development)
+    assert use_demo(development).settings.seed == DEVELOPMENT_SEED
+    assert contents(development) == before != contents(root)
+    with pytest.raises(InputError, match="rendered with seed 0"):
+        render_demo(development, replace(SMALL, groups=4))
+
+
 def test_a_clip_does_not_depend_on_how_many_others_there_are() -> None:
     clip = next(c for c in layout.clips(SMALL) if c.dataset == "demo-ucf101")
     assert np.array_equal(render.frames(SMALL, clip), render.frames(DemoSettings(), clip))
@@ -237,7 +259,7 @@ def test_the_same_settings_again_do_nothing(root: Path) -> None:
 
 
 def test_other_settings_on_the_same_root_are_refused_and_named(root: Path) -> None:
-    with pytest.raises(InputError, match=r"demo sets rendered with seed 0 instead of 7: choose another root"):
+    with pytest.raises(InputError, match=r"rendered with seed 2017 instead of 7: choose another root"):
         render_demo(root, replace(SMALL, seed=7))
 
 

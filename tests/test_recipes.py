@@ -139,9 +139,7 @@ def test_a_written_recipe_says_what_its_data_set_gets_by_default(path):
 
 
 def test_the_learning_rate_keeps_to_its_stages():
-    training = Training(
-        learning_rate=0.1, reference_batch=96, schedule="stages", stages=((2, 0.1), (3, 0.01), (5, 1.0))
-    )
+    training = Training(learning_rate=0.1, stages=((2, 0.1), (3, 0.01), (5, 1.0)))
     cell = Experiment("i3d", "rgb", "none", "origin", "kinetics")
     recipe = Recipe(training=training)
     stream = VideoStream(networks.build(cell, 2, recipe), 2, recipe, 0)

@@ -168,7 +168,7 @@ class Flow(Settings):
 class Training(Settings):
     """How a network is trained. The defaults are for UCF-101 and HMDB-51.
 
-    The paper (section 4) gives SGD with momentum 0.9, up to 5,000 steps, and a learning rate divided by 10
+    The paper (section 2.5) gives SGD with momentum 0.9, up to 5,000 steps, and a learning rate divided by 10
     when validation saturates. Batch, rate and stages are ours, see docs/recipes.md.
 
     Attributes:

@@ -5,7 +5,9 @@ import yaml
 
 from i3d_lightning.cli.main import main
 from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Clips, Recipe, Training, compose, digest, merge, without_effect
+from i3d_lightning.study.recipes import recipe_for
 
 
 def test_compose_replaces_what_is_said_and_leaves_what_is_none():
@@ -119,6 +121,20 @@ def _refused(capsys, *argv: str) -> str:
         main(argv)
     assert stop.value.code == 2
     return capsys.readouterr().err
+
+
+def test_stages_that_a_user_says_are_not_ignored_by_a_cosine():
+    """Those of the data set's recipe are: they belong to the schedule that is replaced."""
+    ucf = Experiment("i3d", "rgb", "none", "origin", "ucf101")
+    assert recipe_for(ucf, {"training": {"schedule": "cosine"}})[0].training.schedule == "cosine"
+    for said in (
+        {"schedule": "cosine", "stages": [[9, 0.1]]},
+        {"schedule": "cosine", "stages": [[3000, 0.2]]},
+    ):
+        with pytest.raises(
+            InputError, match=r"training\.stages have no effect under training\.schedule 'cosine'"
+        ):
+            recipe_for(ucf, {"training": said})
 
 
 def test_numbers_may_be_written_as_people_write_them():

@@ -113,8 +113,8 @@ _FLOW: Changes = {
         "stages": ((97_000, 0.1), (104_500, 0.01), (115_000, 1.0), (140_000, 0.1), (150_000, 0.01)),
     },
 }
-# Of the others the paper says 110k steps, and a tenth of the rate when validation saturates (section 4). Ours
-# are the batch and the first rate, as I3D's, the share held out, and the latest steps: I3D's, in proportion.
+# Of the others the paper (section 2.5) says 110k steps, and a tenth of the rate at saturation. Ours
+# are batch and first rate, which are I3D's, the share held out, and the latest steps: I3D's, in proportion.
 _OTHERS: Changes = {
     "training": {
         **_TRAINING,

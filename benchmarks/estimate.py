@@ -42,10 +42,10 @@ def main() -> None:
         training = recipe.training
         memory, multiply_adds = _micro_batch(cell)
         clip_seconds = 3 * 2 * multiply_adds / (SHARE * PEAK)
-        hours = clip_seconds * training.batch_size * training.steps / 3600
+        hours = clip_seconds * training.batch_size * training.course.steps / 3600
         decoded = recipe.clips.train_frames / recipe.clips.snapshot if cell.stream == "rgb" else 0
         print(
-            f"| {cell.architecture} {cell.stream}, {cell.dataset}, {training.steps:,} steps | "
+            f"| {cell.architecture} {cell.stream}, {cell.dataset}, {training.course.steps:,} steps | "
             f"{training.batch_size} | {training.device_batch} | {memory / 1e9:.1f} | {hours:,.1f} | "
             f"{decoded / clip_seconds:,.0f} |"
         )

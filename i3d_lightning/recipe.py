@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.schedule import Course
 
 Changes = Mapping[str, Any]
 """Settings that differ from others, nested as `Recipe` is; None leaves a setting as it is."""
@@ -165,30 +166,38 @@ class Flow(Settings):
 
 @dataclass(frozen=True)
 class Training(Settings):
-    """How a network is trained. The defaults are the paper's for UCF-101 and HMDB-51 (section 4).
+    """How a network is trained. The defaults are for UCF-101 and HMDB-51.
+
+    The paper (section 2.5) gives SGD with momentum 0.9, up to 5,000 steps, and a learning rate divided by 10
+    when validation saturates. Batch, rate and stages are ours, see docs/recipes.md.
 
     Attributes:
-        steps: Optimiser steps in all, a multiple of `validate_every`.
-        validate_every: Steps between validations; a checkpoint is taken at each.
-        validation_fraction: Share of the training videos held out by whole groups for validation.
+        steps: Optimiser steps in all, a multiple of `validate_every`, for `reference_batch` clips a step.
+        validate_every: Steps between checkpoints, for `reference_batch` clips a step; validation, where
+            videos are held out for it, comes before each.
+        validation_fraction: Share of the training videos held out by whole groups for validation, and not
+            trained on. Settings are chosen by `i3d sweep`, so it is 0 unless the schedule watches validation.
         batch_size: Clips per optimiser step, over all devices.
-        device_batch: Most clips that one device holds at once; gradients are accumulated beyond it.
+        device_batch: Most clips that one device holds at once; gradients are accumulated beyond it. What it
+            holds at once is normalised together.
         optimizer: `sgd` (the paper's) or `adamw`.
         learning_rate: Learning rate at the start, for `reference_batch` clips a step.
-        reference_batch: With another `batch_size` the learning rate is scaled by their ratio for SGD (Goyal
-            et al. 2017, https://arxiv.org/abs/1706.02677), by its square root for AdamW (Malladi et al. 2022,
-            https://arxiv.org/abs/2205.10287).
-        schedule: `plateau` divides the learning rate by 10 when validation saturates (the paper's);
-            `stages` changes it at given steps; `cosine` anneals it to zero over the run, for runs too
-            short to watch a plateau.
+        reference_batch: Clips a step that `steps`, `validate_every`, `stages` and `learning_rate` are for.
+            With another `batch_size` a run sees as many clips, in more or fewer steps, and the learning rate
+            is scaled by their ratio for SGD (Goyal et al. 2017, https://arxiv.org/abs/1706.02677), by its
+            square root for AdamW (Malladi et al. 2022, https://arxiv.org/abs/2205.10287); see `course`.
+        schedule: `stages` changes the learning rate at given steps; `plateau` enters each of these stages
+            when validation saturates (the paper's rule), at its step at the latest, so that the last rate is
+            reached; `cosine` anneals it to zero over the run, and has no stages.
         stages: Pairs: from this step on, the learning rate is so many times that of the start.
-        patience: Validations without a better loss before the learning rate falls.
+        patience: Validations without a better loss that `plateau` waits out before the next stage.
         momentum: Momentum of SGD.
         weight_decay: L2 penalty; 1e-7 is what the authors released their weights with.
         dropout: Probability to drop a feature before the classifier.
         first_layer: How flow networks begin where ImageNet's weights are for red, green and blue: `mean`
             gives each channel the mean of their filters, `new` random ones. See `networks.inflation`.
-        batchnorm_momentum: Share of each new batch in BatchNorm's running statistics.
+        batchnorm_momentum: Share of each new micro-batch in BatchNorm's running statistics, which tests use:
+            0.01 averages over some hundred, 0.1 is for runs too short for that.
         precision: `float32` (without TF32), `bf16`, or `auto`: bf16 where the device has instructions for it.
             What `auto` came to is kept with a run.
         compile: Compile training steps with `torch.compile`.
@@ -199,20 +208,20 @@ class Training(Settings):
 
     steps: Steps = 5000
     validate_every: Steps = 500
-    validation_fraction: Annotated[float, Range(0, 0.9)] = 0.1
+    validation_fraction: Annotated[float, Range(0, 0.9)] = 0.0
     batch_size: Number = 96
     device_batch: Number = 6
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: Factor = 0.01
     reference_batch: Number = 96
-    schedule: Literal["plateau", "stages", "cosine"] = "plateau"
-    stages: tuple[tuple[Start, Factor], ...] = ()
+    schedule: Literal["stages", "plateau", "cosine"] = "stages"
+    stages: tuple[tuple[Start, Factor], ...] = ((3000, 0.1), (4500, 0.01))
     patience: Annotated[int, Range(0, 1_000_000)] = 2
     momentum: Annotated[float, Range(0, 0.9999)] = 0.9
     weight_decay: Annotated[float, Range(0, 1000)] = 1e-7
     dropout: Annotated[float, Range(0, 0.99)] = 0.5
     first_layer: Literal["mean", "new"] = "mean"
-    batchnorm_momentum: Annotated[float, Range(0, 1, above=True)] = 0.1
+    batchnorm_momentum: Annotated[float, Range(0, 1, above=True)] = 0.01
     precision: Literal["auto", "float32", "bf16"] = "auto"
     compile: bool = False
     activation_checkpointing: Annotated[bool, NO_EFFECT] = False
@@ -223,14 +232,19 @@ class Training(Settings):
         if self.steps % self.validate_every:
             raise InputError(
                 f"training.steps ({self.steps}) must be a multiple of training.validate_every "
-                f"({self.validate_every}), so that the run ends with a validation and a checkpoint."
+                f"({self.validate_every}), so that the run ends with a checkpoint."
             )
-        if self.schedule == "stages" and not self.stages:
-            raise InputError("training.schedule is 'stages', but training.stages is empty: list them.")
-        starts = [start for start, _ in self.stages]
-        if starts != sorted(set(starts)):
+        self._check_stages()
+        if self.schedule == "plateau" and not self.validation_fraction:
             raise InputError(
-                f"training.stages begin at {_shown(starts)}, but each must begin after the one before."
+                "training.schedule 'plateau' watches held-out videos, but training.validation_fraction is 0: "
+                "hold some out, such as 0.1, or choose the schedule 'stages'."
+            )
+        if not self.course.agrees_with(self._stated):
+            raise InputError(
+                f"training.batch_size {self.batch_size} cannot see as many clips as the {self.steps} steps "
+                f"of training.reference_batch {self.reference_batch} with a whole number of steps between "
+                "checkpoints: choose another, or say both and state the schedule for it."
             )
         if self.activation_checkpointing and self.compile:
             raise InputError(
@@ -238,11 +252,43 @@ class Training(Settings):
                 "chooses by itself what to compute again: drop one of them."
             )
 
+    def _check_stages(self) -> None:
+        starts = [start for start, _ in self.stages]
+        if starts != sorted(set(starts)):
+            raise InputError(
+                f"training.stages begin at {_shown(starts)}, but each must begin after the one before."
+            )
+        if self.schedule == "cosine":  # has none: those of another schedule do not matter
+            return
+        if not starts:
+            raise InputError(
+                f"training.schedule is '{self.schedule}', but training.stages is empty: list them."
+            )
+        if starts[-1] >= self.steps:
+            raise InputError(
+                f"training.stages has one that begins at step {starts[-1]}, but training ends with step "
+                f"{self.steps}, so that its learning rate would never be used: say training.stages too, or "
+                "training.schedule 'cosine', which has none."
+            )
+
     @property
-    def scaled_learning_rate(self) -> float:
-        """Learning rate at the start, for `batch_size` clips a step."""
+    def _stated(self) -> Course:
+        """The schedule as it is stated, for `reference_batch` clips a step."""
+        return Course(
+            self.schedule,
+            self.reference_batch,
+            self.steps,
+            self.validate_every,
+            self.stages,
+            self.learning_rate,
+        )
+
+    @property
+    def course(self) -> Course:
+        """What a run does: the schedule for `batch_size` clips a step."""
         ratio = self.batch_size / self.reference_batch
-        return self.learning_rate * (ratio if self.optimizer == "sgd" else ratio**0.5)
+        rate = self.learning_rate * (ratio if self.optimizer == "sgd" else ratio**0.5)
+        return self._stated.scaled(self.batch_size, rate)
 
 
 @dataclass(frozen=True)

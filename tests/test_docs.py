@@ -282,6 +282,7 @@ def test_the_examples_of_contributing_work_together(here):
     argv = ["experiment", "--protocol", "layerwise", "--architecture", "r2plus1d", "--dataset", "my-set"]
     argv += ["--root", "videos", "--weights", "r2plus1d.pth", "--on", "subprocess", *recipe_flags()]
     argv += ["--recipe.training.steps", "2", "--recipe.training.batch_size", "2"]
+    argv += ["--recipe.training.reference_batch", "2", "--recipe.training.stages", "[[1, 0.1]]"]
     done = subprocess.run(
         [sys.executable, "-m", "i3d_lightning", *imports, *argv],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},

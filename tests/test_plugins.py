@@ -83,7 +83,8 @@ TINY = (
     "--recipe.clips.short_side=32", "--recipe.clips.crop=32",
     "--recipe.clips.train_frames=4", "--recipe.clips.test_frames=6",
     "--recipe.training.steps=2", "--recipe.training.validate_every=1", "--recipe.training.batch_size=2",
-    "--recipe.training.reference_batch=2", "--recipe.training.workers=0",
+    "--recipe.training.reference_batch=2", "--recipe.training.stages=[[1, 0.1]]",
+    "--recipe.training.workers=0",
 )  # fmt: skip
 
 

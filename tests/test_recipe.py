@@ -5,7 +5,9 @@ import yaml
 
 from i3d_lightning.cli.main import main
 from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Clips, Recipe, Training, compose, digest, merge, without_effect
+from i3d_lightning.study.recipes import recipe_for
 
 
 def test_compose_replaces_what_is_said_and_leaves_what_is_none():
@@ -34,7 +36,7 @@ WRONG = [
     ({"training": {"optimizer": "adam"}}, "training.optimizer is 'adam', but must be sgd or adamw."),
     (
         {"training": {"schedule": "constant"}},
-        "training.schedule is 'constant', but must be plateau, stages or cosine.",
+        "training.schedule is 'constant', but must be stages, plateau or cosine.",
     ),
     (
         {"training": {"steps": "five"}},
@@ -48,7 +50,26 @@ WRONG = [
     ({"training": {"learning_rate": float("nan")}}, "training.learning_rate is nan"),
     ({"training": {"compile": 1}}, "training.compile is 1, but must be true or false."),
     ({"training": {"stages": [[1, "x"]]}}, "training.stages is [[1, 'x']], but must be a list"),
-    ({"training": {"schedule": "stages"}}, "training.stages is empty"),
+    (
+        {"training": {"schedule": "stages", "stages": []}},
+        "training.schedule is 'stages', but training.stages is empty",
+    ),
+    (
+        {"training": {"schedule": "stages", "steps": 500, "validate_every": 500}},
+        "begins at step 4500, but training ends with step 500",
+    ),
+    (
+        {"training": {"schedule": "stages", "steps": 5, "validate_every": 5, "stages": [[5, 0.1]]}},
+        "begins at step 5, but training ends with step 5",
+    ),
+    (
+        {"training": {"schedule": "plateau", "steps": 5000, "validate_every": 500}},
+        "watches held-out videos, but training.validation_fraction is 0",
+    ),
+    (
+        {"training": {"schedule": "cosine", "steps": 4, "validate_every": 2, "batch_size": 1000}},
+        "training.batch_size 1000 cannot see as many clips as the 4 steps of training.reference_batch",
+    ),
     (
         {"training": {"stages": [[-5, 0.1]]}},
         "training.stages is [[-5, 0.1]], but must be a list",
@@ -102,6 +123,20 @@ def _refused(capsys, *argv: str) -> str:
     return capsys.readouterr().err
 
 
+def test_stages_that_a_user_says_are_not_ignored_by_a_cosine():
+    """Those of the data set's recipe are: they belong to the schedule that is replaced."""
+    ucf = Experiment("i3d", "rgb", "none", "origin", "ucf101")
+    assert recipe_for(ucf, {"training": {"schedule": "cosine"}})[0].training.schedule == "cosine"
+    for said in (
+        {"schedule": "cosine", "stages": [[9, 0.1]]},
+        {"schedule": "cosine", "stages": [[3000, 0.2]]},
+    ):
+        with pytest.raises(
+            InputError, match=r"training\.stages have no effect under training\.schedule 'cosine'"
+        ):
+            recipe_for(ucf, {"training": said})
+
+
 def test_numbers_may_be_written_as_people_write_them():
     changes = {"training": {"learning_rate": "1e-4", "patience": "5"}, "clips": {"fps": 30}}
     recipe = compose(Recipe(), changes)
@@ -117,4 +152,31 @@ def test_what_changes_only_how_a_result_is_computed_is_marked():
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.025), ("adamw", 0.05)])
 def test_the_learning_rate_is_scaled_with_the_batch(optimizer, rate):
     training = Training(learning_rate=0.1, reference_batch=384, batch_size=96, optimizer=optimizer)
-    assert training.scaled_learning_rate == pytest.approx(rate)
+    assert training.course.learning_rate == pytest.approx(rate)
+
+
+def test_with_another_batch_a_run_sees_as_many_clips_and_changes_its_rate_after_as_many():
+    kinetics = {
+        "steps": 115_000, "validate_every": 2_500, "learning_rate": 0.1, "reference_batch": 384,
+        "stages": ((97_000, 0.1), (108_000, 0.01)),
+    }  # fmt: skip
+    stated, quarter = Training(**kinetics, batch_size=384), Training(**kinetics, batch_size=96)
+    assert (stated.course.steps, stated.course.stages) == (115_000, kinetics["stages"])
+    assert quarter.course.steps == 4 * 115_000
+    assert quarter.course.validate_every == 4 * 2_500
+    assert quarter.course.stages == ((4 * 97_000, 0.1), (4 * 108_000, 0.01))
+    assert str(quarter.course) == (
+        "460,000 steps of 96 clips; learning rate 0.025, 0.0025 from step 388,000, 0.00025 from step "
+        "432,000; a checkpoint every 10,000 steps"
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 40, 90, 128, 500, 1000, 2400])
+def test_a_scaled_schedule_keeps_to_whole_steps_and_reaches_every_stage(batch_size):
+    course = Training(batch_size=batch_size).course
+    assert course.steps % course.validate_every == 0
+    assert course.steps // course.validate_every == 10
+    assert course.steps * batch_size == pytest.approx(5000 * 96, rel=0.01)
+    for (start, _), stated in zip(course.stages, (3000, 4500), strict=True):
+        assert start / course.steps == pytest.approx(stated / 5000, abs=1 / course.steps)
+        assert start < course.steps

@@ -25,8 +25,12 @@ from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training.streams import VideoStream
 
 EXPERIMENTS = sorted(Path(__file__).parents[1].glob("experiments/*.yaml"))
-GRIDS = [path for path in EXPERIMENTS if "cells" in yaml.safe_load(path.read_text())]
-RECIPES = [path for path in EXPERIMENTS if path not in GRIDS]
+CONTENTS = {path: yaml.safe_load(path.read_text()) for path in EXPERIMENTS}
+SWEEPS = [path for path, content in CONTENTS.items() if "sweep" in content]
+GRIDS = [path for path, content in CONTENTS.items() if "cells" in content and path not in SWEEPS]
+RECIPES = [path for path in EXPERIMENTS if path not in (*GRIDS, *SWEEPS)]
+WHOLE = [path for path in RECIPES if path.stem in ("ucf101-full-ft", "hmdb51-full-ft")]
+"""Recipes that hold every setting."""
 
 FEW = DemoSettings(
     pretraining_clips=1, validation_clips=1, images=2, validation_images=1,
@@ -48,7 +52,8 @@ def smallest(few, tmp_path, monkeypatch):
 
     def shrunk(experiment, changes, expected):
         recipe, differences = recipe_for(experiment, changes, expected)
-        training = {**TINY["training"], "steps": 2, "batch_size": 4, "device_batch": 2}
+        few = {"steps": 2, "stages": [[1, 0.1]], "batch_size": 4, "reference_batch": 4, "device_batch": 2}
+        training = {**TINY["training"], **few}
         clips = {**TINY["clips"], **SMALLEST[experiment.architecture]}
         return compose(recipe, {"clips": clips, "flow": TINY["flow"], "training": training}), differences
 
@@ -126,17 +131,85 @@ def test_every_cell_of_a_grid_can_be_built(path):
 @pytest.mark.parametrize("path", [p for p in RECIPES if not p.stem.startswith("demo")], ids=lambda p: p.stem)
 def test_a_written_recipe_says_what_its_data_set_gets_by_default(path):
     settings = yaml.safe_load(path.read_text())
-    architecture = "convnet" if settings["dataset"] == "imagenet" else "i3d"
+    architecture = settings.get("architecture", "convnet" if settings["dataset"] == "imagenet" else "i3d")
     protocol = settings.get("protocol", "origin")
     pretraining = "none" if protocol == "origin" else "kinetics"
     cell = Experiment(architecture, settings.get("stream", "rgb"), pretraining, protocol, settings["dataset"])
     assert plain(recipe_for(cell, settings.get("recipe", {}))) == plain(recipe_for(cell, {}))
 
 
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("stream", ["rgb", "flow"])
+def test_a_whole_recipe_takes_nothing_from_elsewhere(path, stream, monkeypatch):
+    """Every setting is written: other defaults of package, network and data set change nothing."""
+    said = CONTENTS[path]
+    cell = Experiment("i3d", stream, "kinetics", "full-ft", said["dataset"])
+    before, _ = recipe_for(cell, said["recipe"])
+    assert said["recipe"] == {
+        part: {name: plain(value) for name, value in vars(settings).items()}
+        for part, settings in vars(before).items()
+    }
+    other = {
+        "clips": {"train_frames": 32, "test_frames": 100, "short_side": 240, "flip": False},
+        "flow": {"bound": 15.0, "scales": 3, "source": "computed"},
+        "training": {
+            "steps": 40, "validate_every": 10, "stages": [[5, 0.5]], "validation_fraction": 0.1,
+            "patience": 5, "learning_rate": 1.0, "optimizer": "adamw", "batch_size": 32,
+            "reference_batch": 32, "batchnorm_momentum": 0.1, "dropout": 0.1, "momentum": 0.0,
+            "weight_decay": 0.1, "first_layer": "new", "precision": "float32", "schedule": "plateau",
+        },
+    }  # fmt: skip
+    network, data = networks.ARCHITECTURES["i3d"], DATASETS[said["dataset"]]
+    shrunk = replace(network, clips=replace(network.clips, crop=112), device_batch=3)
+    monkeypatch.setitem(networks.ARCHITECTURES._known, "i3d", shrunk)
+    monkeypatch.setitem(DATASETS._known, data.name, replace(data, recipe=other))
+    assert recipe_for(cell, {})[0] != before
+    assert recipe_for(cell, said["recipe"])[0] == before
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+def test_a_sweep_chooses_the_rate_of_the_recipe_beside_it(path):
+    recipe, sweep = CONTENTS[path]["recipe"], CONTENTS[path.with_name(f"{path.stem}-sweep.yaml")]
+    rates = sweep["sweep"]["training.learning_rate"]
+    assert recipe["training"].pop("learning_rate") in rates
+    assert sweep["recipe"] == recipe
+    assert {cell["split"] for cell in sweep["cells"]} == {1}
+    assert 0 < sweep["hold_out"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("architecture", "stream", "steps", "rates"),
+    [
+        ("i3d", "rgb", 115_000, "stages"),
+        ("i3d", "flow", 155_000, "stages"),
+        ("convnet-lstm", "rgb", 110_000, "plateau"),
+        ("c3d", "rgb", 110_000, "plateau"),
+        ("two-stream", "joint", 110_000, "plateau"),
+        ("fused-3d", "flow", 110_000, "plateau"),
+    ],
+)
+def test_on_kinetics_only_i3d_has_the_schedules_of_the_released_weights(architecture, stream, steps, rates):
+    training = recipe_for(Experiment(architecture, stream, "none", "origin", "kinetics"), {})[0].training
+    assert (training.steps, training.schedule) == (steps, rates)
+    assert (training.validation_fraction > 0) == (rates == "plateau")
+    assert training.stages[-1][0] < steps
+    assert training.batchnorm_momentum == 0.001
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "kinetics"])
+def test_networks_that_normalise_over_the_batch_alone_hold_more_of_it_at_once(dataset):
+    """As the paper's 15 do of the 3D-ConvNet (section 2.2); all of them divide a step."""
+    held = {}
+    for network in networks.paper():
+        cell = Experiment(network.name, network.streams[0], "none", "origin", dataset)
+        training = recipe_for(cell, {})[0].training
+        assert training.batch_size % training.device_batch == 0
+        held[network.name] = training.device_batch
+    assert held == {"convnet-lstm": 16, "c3d": 16, "two-stream": 6, "fused-3d": 6, "i3d": 6}
+
+
 def test_the_learning_rate_keeps_to_its_stages():
-    training = Training(
-        learning_rate=0.1, reference_batch=96, schedule="stages", stages=((2, 0.1), (3, 0.01), (5, 1.0))
-    )
+    training = Training(learning_rate=0.1, stages=((2, 0.1), (3, 0.01), (5, 1.0)))
     cell = Experiment("i3d", "rgb", "none", "origin", "kinetics")
     recipe = Recipe(training=training)
     stream = VideoStream(networks.build(cell, 2, recipe), 2, recipe, 0)

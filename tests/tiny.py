@@ -28,6 +28,8 @@ TINY = {
         "batch_size": 6,
         "reference_batch": 6,
         "device_batch": 6,
+        "stages": [[2, 0.1], [3, 0.01]],
+        "batchnorm_momentum": 0.1,
         "workers": 0,
         "precision": "float32",
     },

@@ -132,7 +132,16 @@ WRONG: list[tuple[str, list[str]]] = [
     ("misspelt optimiser", [*EXPERIMENT, "--recipe.training.optimizer=adam"]),
     ("misspelt precision", [*EXPERIMENT, "--precision=fp16"]),
     ("misspelt schedule", [*EXPERIMENT, "--recipe.training.schedule=constant"]),
-    ("no stages", [*EXPERIMENT, "--recipe.training.schedule=stages"]),
+    ("no stages", [*EXPERIMENT, "--recipe.training.stages=[]"]),
+    ("stages after the end", [*EXPERIMENT, "--recipe.training.steps=500"]),
+    ("a stage at the end", [*EXPERIMENT, "--recipe.training.stages=[[3000, 0.1], [5000, 0.01]]"]),
+    ("stages of a cosine", [
+        *EXPERIMENT, "--recipe.training.schedule=cosine", "--recipe.training.stages=[[3000, 0.2]]",
+    ]),
+    ("a plateau of nothing", [*EXPERIMENT, "--recipe.training.schedule=plateau"]),
+    ("a batch that no step makes up for", [
+        *EXPERIMENT, "--recipe.training.validate_every=1", "--recipe.training.batch_size=1000",
+    ]),
     ("stages without order", [*EXPERIMENT, "--recipe.training.stages=[[5, 0.1], [3, 0.01]]"]),
     ("stages of text", [*EXPERIMENT, "--recipe.training.stages=[[1, x]]"]),
     ("stages that explode", [*EXPERIMENT, "--recipe.training.stages=[[1, 1e300]]"]),

@@ -42,13 +42,13 @@ log = logging.getLogger(__name__)
 
 
 class VideoDataModule(L.LightningDataModule):
-    """Training by steps, validation on held-out groups, test on whole videos.
+    """Training by steps, validation on held-out groups where there are any, test on whole videos.
 
-    An epoch is `validate_every` optimiser steps. Training draws clips from an endless sequence, of
-    which a step takes the next `batch_size`; where it stands follows from the trainer's count of
-    micro-batches alone, so a run resumed after any of them equals an undisturbed one. Processes share each
-    step's draws, as do the micro-batches whose gradients are accumulated: the trainer is to use
-    `accumulate_grad_batches=accumulate(world_size)`.
+    An epoch is the optimiser steps between two checkpoints (`schedule.Course.validate_every`). Training draws
+    clips from an endless sequence, of which a step takes the next `batch_size`; where it stands follows from
+    the trainer's count of micro-batches alone, so a run resumed after any of them equals an undisturbed one.
+    Processes share each step's draws, as do the micro-batches whose gradients are accumulated: the trainer is
+    to use `accumulate_grad_batches=accumulate(world_size)`.
 
     Training and validation batches (`clips.Batch`) have one clip for the stream, or RGB and flow for `joint`,
     the index pointing into `train_videos` or `validation_videos`; test batches are `clips.WholeBatch`.
@@ -112,7 +112,7 @@ class VideoDataModule(L.LightningDataModule):
         micro_batch = self.micro_batch(world_size)
         sampler = StepSampler(
             lambda: micro_batch * (self.trainer.fit_loop.total_batch_idx + 1) if self.trainer else 0,
-            self.training.validate_every,
+            self.training.course.validate_every,
             self.training.batch_size,
             rank,
             world_size,

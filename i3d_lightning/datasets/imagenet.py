@@ -41,12 +41,10 @@ _RECIPE: Changes = {
     "training": {
         "steps": 450_000,
         "validate_every": 5_000,
-        "validation_fraction": 0.01,
         "batch_size": 256,
         "reference_batch": 256,
         "device_batch": 256,
         "learning_rate": 0.1,
-        "schedule": "stages",
         "stages": ((150_000, 0.1), (300_000, 0.01)),
         "weight_decay": 1e-4,
         "dropout": 0.2,

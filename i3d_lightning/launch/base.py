@@ -153,7 +153,7 @@ def _kind(cell: Cell) -> tuple[Any, ...]:
 def _work(cell: Cell) -> int:
     """Steps that a cell trains for, and about as many as its test is worth."""
     trains = PROTOCOLS[cell.experiment.protocol].trains_by_steps
-    return _TEST + (cell.recipe.training.steps if trains else 0)
+    return _TEST + (cell.recipe.training.course.steps if trains else 0)
 
 
 def _time_left(todo: Sequence[Cell], pace: Mapping[tuple[Any, ...], float]) -> str:

@@ -20,6 +20,10 @@ from .registry import Architecture, register
 HIDDEN = 512  # units, section 2.1
 STEPS = 25  # frames of a training clip, Table 1
 
+DEVICE_BATCH = 16
+"""Clips normalised together: at each time step the LSTM has one value of each. The paper does not say how
+many; as many as of the 3D-ConvNet, whose fully connected layers are normalised alike."""
+
 
 class ConvNetLSTM(VideoNetwork):
     """Inception-v1 per frame, an LSTM after its last average pool, a linear classifier at every step.
@@ -145,6 +149,7 @@ register(
         _build,
         Clips(train_frames=125, test_frames=250, snapshot=5),
         smallest=(1, 32),
+        device_batch=DEVICE_BATCH,
         row="(a)",
         from_images=start_from_images,
     )

@@ -33,6 +33,8 @@ class Architecture:
             and how it is trained.
         clips: The clips that it usually gets: of the paper's networks, those of Table 1.
         smallest: The shortest and smallest clip that it takes, in frames and pixels.
+        device_batch: Most clips that one device usually holds at once, and normalises together; the authors
+            trained I3D with 6. It is to divide 96 and 384, the clips of a step.
         streams: Streams that it can be trained on.
         row: Its letter in the paper's tables, for the paper's five.
         images: Whether it is trained on images instead of videos.
@@ -46,6 +48,7 @@ class Architecture:
     build: Build
     clips: Clips
     smallest: tuple[int, int]
+    device_batch: int = 6
     streams: tuple[str, ...] = ("rgb",)
     row: str = ""
     images: bool = False

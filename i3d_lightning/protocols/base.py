@@ -10,6 +10,7 @@ What is stored where, resumed or refused is the business of `study.run`.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ from i3d_lightning.training.optimisers import ParameterGroups
 from i3d_lightning.training.precision import forbid_tf32, lightning_precision
 from i3d_lightning.training.streams import VideoStream, gathered, merged
 from i3d_lightning.weights import Weights, apply_weights, start_from_images
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -171,8 +174,8 @@ def make_trainer(job: Job, **fit: Any) -> L.Trainer:
 def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | None = None) -> Outcome:
     """Train end to end, then predict every training and test video whole.
 
-    The learning rate follows videos held out of the training set by whole groups; the test videos
-    choose nothing. The weights tested are the last ones.
+    All training videos are trained on, unless the schedule watches some that are held out by whole groups;
+    the test videos choose nothing. The weights tested are the last ones.
 
     Args:
         job: What to do.
@@ -180,13 +183,16 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
         groups: Parts the parameters into groups with rates of their own; by default all are one.
     """
     training = job.recipe.training
+    course = training.course
     data = make_data(job)
+    _check_plateau(job, data)
     stream = VideoStream(network, job.classes, job.recipe, job.experiment.seed, groups)
     memory = MemoryMeter()
     trainer = make_trainer(
         job,
-        max_epochs=training.steps // training.validate_every,
-        log_every_n_steps=max(1, min(50, training.validate_every // 2)),
+        max_epochs=course.steps // course.validate_every,
+        log_every_n_steps=max(1, min(50, course.validate_every // 2)),
+        limit_val_batches=1.0 if data.validation_videos else 0,
         callbacks=[
             Checkpoints(job.folder, job.identity),
             StallMeter(),
@@ -195,6 +201,9 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
         ],
     )
     trainer.accumulate_grad_batches = data.accumulate(trainer.world_size)
+    if trainer.is_global_zero:
+        log.info("  %s.", course)
+        _warn_of_statistics(training.batchnorm_momentum, course.steps * trainer.accumulate_grad_batches)
     trainer.fit(stream, data)
 
     logged = ("fit/loss", "fit/top1", "val/loss", "val/top1")
@@ -210,6 +219,26 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
     tested = _predict(trainer, stream, data, job.data.test, job.classes)
     unreadable["test"], partly["test"] = tested.unreadable, tested.partly
     return Outcome(tested.predictions, network, metrics, unreadable, partly, memory.peak)
+
+
+def _check_plateau(job: Job, data: VideoDataModule) -> None:
+    """Refuse to watch validation where nothing can be held out for it."""
+    if job.recipe.training.schedule == "plateau" and not data.validation_videos:
+        raise InputError(
+            f"training.schedule 'plateau' watches held-out videos, but none of {job.data.name} are: groups "
+            "stay whole and every class keeps one; say a larger training.validation_fraction, or another "
+            "schedule."
+        )
+
+
+def _warn_of_statistics(momentum: float, updates: int) -> None:
+    """Say so where BatchNorm tests with much of what it knew before the training."""
+    left = (1 - momentum) ** updates
+    if left > 0.1:
+        log.warning(
+            "  BatchNorm's running statistics are updated %d times, and %.0f %% of them stays from before: "
+            "raise --recipe.training.batchnorm_momentum (%g).", updates, 100 * left, momentum,
+        )  # fmt: skip
 
 
 class _Tested(NamedTuple):

@@ -20,5 +20,6 @@ register(
         order=2,
         from_video=True,
         reason="full-ft needs weights that have seen video (full-ft from imagenet is origin from imagenet)",
+        version=2,
     )
 )

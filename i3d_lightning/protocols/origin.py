@@ -15,5 +15,13 @@ def origin(job: Job) -> Outcome:
 
 
 register(
-    Protocol("origin", origin, order=0, from_video=False, reason="origin never sees Kinetics", pretrains=True)
+    Protocol(
+        "origin",
+        origin,
+        order=0,
+        from_video=False,
+        reason="origin never sees Kinetics",
+        pretrains=True,
+        version=2,
+    )
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from i3d_lightning.datasets.registry import DATASETS
+from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks.registry import ARCHITECTURES, check_clips
-from i3d_lightning.recipe import PREPROCESSING, Changes, Clips, Flow, Recipe, compose, plain
+from i3d_lightning.recipe import PREPROCESSING, Changes, Clips, Flow, Recipe, Training, compose, plain
 
 Preprocessing = tuple[Clips | None, Flow | None]
 """How frames and flow were prepared for weights, where that is known."""
@@ -26,12 +27,22 @@ def recipe_for(
         The recipe, and in words where its preprocessing differs from that of the weights.
 
     Raises:
-        InputError: A setting is unknown or out of range, or does not suit the network.
+        InputError: A setting is unknown or out of range, does not suit the network, or has no effect.
     """
     architecture = ARCHITECTURES[experiment.architecture]
     theirs = _expectations(experiment, *expected)
     usual = DATASETS[experiment.dataset].recipe_for(experiment)
-    recipe = compose(Recipe(clips=architecture.clips), usual, theirs, changes)
+    without = compose(
+        Recipe(clips=architecture.clips, training=Training(device_batch=architecture.device_batch)),
+        usual,
+        theirs,
+    )
+    recipe = compose(without, changes)
+    if recipe.training.schedule == "cosine" and recipe.training.stages not in ((), without.training.stages):
+        raise InputError(
+            "training.stages have no effect under training.schedule 'cosine': say the schedule 'stages' too, "
+            "or drop them."
+        )
     check_clips(architecture, recipe.clips)
     differences = tuple(
         f"{part}.{name} is {_shown(getattr(getattr(recipe, part), name))}, the weights' {_shown(value)}"

@@ -17,7 +17,7 @@ def diverged(what: str, step: int, training: Training) -> InputError:
     bf16 = " or compute with --precision float32" if training.precision != "float32" else ""
     return InputError(
         f"{what} is no finite number at step {step}: training has diverged, most likely because the learning "
-        f"rate {training.scaled_learning_rate:g} is too high; lower --recipe.training.learning_rate{bf16}."
+        f"rate {training.course.learning_rate:g} is too high; lower --recipe.training.learning_rate{bf16}."
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from math import inf
 from typing import Any
 
+from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Training
+from i3d_lightning.schedule import Stages
 
 ParameterGroups = Callable[[VideoNetwork, Training], list[dict[str, Any]]]
 """Parts a network's parameters into groups, as PyTorch's optimisers take them: each a dict of `params` and of
@@ -32,7 +34,7 @@ def make_optimizer(
     Raises:
         ValueError: A group has both `lr` and `lr_scale`.
     """
-    rate = training.scaled_learning_rate
+    rate = training.course.learning_rate
     found = parameter_groups(network, training) if parameter_groups else [{"params": network.parameters()}]
     groups = [_with_rate(group, rate) for group in found]
     if training.optimizer == "sgd":
@@ -51,18 +53,49 @@ def _with_rate(group: dict[str, Any], rate: float) -> dict[str, Any]:
 
 
 def make_schedule(optimizer: Optimizer, training: Training) -> LRScheduler:
-    """Make the learning rate schedule of a recipe.
+    """Make the learning rate schedule of a recipe, which steps with the optimiser."""
+    if training.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=training.course.steps)
+    return StagedLR(optimizer, training.course.stages, training.patience)
 
-    Returns:
-        A ReduceLROnPlateau, which steps after each validation, or a scheduler that steps with the optimiser.
+
+class StagedLR(LRScheduler):
+    """Learning rates that change at given steps, or before, where validation saturates.
+
+    Args:
+        optimizer: Whose rates.
+        stages: Pairs: from this step on, the latest, rates are so many times those of the start.
+        patience: Validations without a better loss that are waited out before the next stage.
     """
-    if training.schedule == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=0.1, patience=training.patience)
-    if training.schedule == "stages":
-        return LambdaLR(optimizer, partial(_stage, training.stages))
-    return CosineAnnealingLR(optimizer, T_max=training.steps)
 
+    THRESHOLD = 1e-4  # share by which a loss must be lower to be better, as in torch's ReduceLROnPlateau
 
-def _stage(stages: Sequence[tuple[int, float]], step: int) -> float:
-    """Find what learning rates are multiplied by at a step."""
-    return next((factor for start, factor in reversed(stages) if step >= start), 1.0)
+    def __init__(self, optimizer: Optimizer, stages: Stages, patience: int) -> None:
+        self.stages, self.patience = list(stages), patience
+        self.entered, self.best, self.waited = 0, inf, 0
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Give the rates of all groups at the step that training is at."""
+        while self._is_next() and self.last_epoch >= self.stages[self.entered][0]:
+            self._enter()
+        factor = self.stages[self.entered - 1][1] if self.entered else 1.0
+        return [rate * factor for rate in self.base_lrs]
+
+    def saw(self, loss: float) -> None:
+        """Enter the next stage where a validation is the last that is waited for."""
+        if loss < self.best * (1 - self.THRESHOLD):
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+        if self.waited > self.patience and self._is_next():
+            self._enter()
+            for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+                group["lr"] = rate
+
+    def _is_next(self) -> bool:
+        return self.entered < len(self.stages)
+
+    def _enter(self) -> None:
+        self.entered += 1
+        self.waited = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -12,14 +11,13 @@ import torch
 import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from i3d_lightning.datasets.clips import Batch, WholeBatch
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Clips, Recipe, digest
 from i3d_lightning.training.finite import diverged
 from i3d_lightning.training.meters import make_meters
-from i3d_lightning.training.optimisers import ParameterGroups, make_optimizer, make_schedule
+from i3d_lightning.training.optimisers import ParameterGroups, StagedLR, make_optimizer, make_schedule
 from i3d_lightning.video.transforms import normalise
 
 log = logging.getLogger(__name__)
@@ -98,12 +96,11 @@ class VideoStream(L.LightningModule):
         if not loss.isfinite():
             raise diverged("The loss of the held-out clips", self.global_step, self.recipe.training)
         schedule = self.lr_schedulers()
-        if isinstance(schedule, ReduceLROnPlateau) and not self.trainer.sanity_checking:
-            # Lightning would step it after the checkpoint is written and not again on resume.
-            schedule.step(loss)
+        if self.recipe.training.schedule == "plateau" and not self.trainer.sanity_checking:
+            cast(StagedLR, schedule).saw(float(loss))  # before the checkpoint is written
 
     def on_train_epoch_end(self) -> None:
-        """Log where training is, after each validation."""
+        """Log where training is, before each checkpoint."""
         fit, logged = self._log_metrics("fit"), self.trainer.callback_metrics
         held_out = waited = ""
         if "val/loss" in logged:
@@ -141,10 +138,7 @@ class VideoStream(L.LightningModule):
     def configure_optimizers(self) -> Any:
         training = self.recipe.training
         optimizer = make_optimizer(self.network, training, self.parameter_groups)
-        schedule: dict[str, Any] = {"scheduler": make_schedule(optimizer, training), "interval": "step"}
-        if training.schedule == "plateau":  # Lightning keeps its state; `on_validation_epoch_end` steps it
-            schedule |= {"interval": "epoch", "frequency": sys.maxsize, "monitor": "val/loss"}
-        return [optimizer], [schedule]
+        return [optimizer], [{"scheduler": make_schedule(optimizer, training), "interval": "step"}]
 
 
 class FrozenStream(L.LightningModule):

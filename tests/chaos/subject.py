@@ -55,7 +55,8 @@ def settings(steps: int = 4, validate_every: int = 2, **changes: float) -> list[
     flags = [f for f in recipe_flags() if "frames=" not in f and ".training." not in f]
     training = {
         "steps": steps, "validate_every": validate_every, "validation_fraction": 0.25, "batch_size": 2,
-        "reference_batch": 2, "device_batch": 2, "workers": 0, "precision": "float32", **changes,
+        "reference_batch": 2, "device_batch": 2, "workers": 0, "precision": "float32",
+        "stages": [[steps // 2, 0.1]], **changes,
     }  # fmt: skip
     frames = ["--recipe.clips.train_frames=4", "--recipe.clips.test_frames=8"]
     return [*flags, *frames, *(f"--recipe.training.{name}={value}" for name, value in training.items())]

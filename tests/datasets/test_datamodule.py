@@ -22,7 +22,14 @@ RECIPE = Recipe(
     clips=Clips(fps=25.0, short_side=32, crop=24, train_frames=9, test_frames=99),
     flow=Flow(scales=1, warps=1, inner_iterations=2, outer_iterations=1, bound=4.0),
     training=Training(
-        steps=6, validate_every=2, validation_fraction=0.25, batch_size=4, device_batch=2, workers=0
+        steps=6,
+        validate_every=2,
+        validation_fraction=0.25,
+        batch_size=4,
+        reference_batch=4,
+        device_batch=2,
+        stages=((3, 0.1),),
+        workers=0,
     ),
 )
 
@@ -175,7 +182,9 @@ def test_a_process_goes_on_where_it_stands_to_the_end_of_the_epoch(world_size):
     ],
 )
 def test_micro_batches(split, batch_size, device_batch, world_size, micro_batch, accumulate):
-    data = VideoDataModule(split, "rgb", recipe(batch_size=batch_size, device_batch=device_batch), 0)
+    data = VideoDataModule(
+        split, "rgb", recipe(batch_size=batch_size, reference_batch=batch_size, device_batch=device_batch), 0
+    )
     assert data.micro_batch(world_size) == micro_batch
     assert data.accumulate(world_size) == accumulate
 

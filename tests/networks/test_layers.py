@@ -78,6 +78,27 @@ def test_running_statistics_follow_the_momentum():
     torch.testing.assert_close(unit.bn.running_var, 0.75 + 0.25 * variance)
 
 
+def test_filters_begin_as_kaimings_and_their_scale_does_not_matter():
+    """Sonnet's are a normal of deviation 1 / sqrt(fan-in), cut off at twice that: 2.6 times less variance."""
+    torch.manual_seed(0)
+    unit = ConvUnit(3, 32, 64, 3)
+    sonnets = torch.nn.init.trunc_normal_(torch.empty(100_000), a=-2, b=2).var()
+    assert unit.conv.weight.var().item() == pytest.approx(2 / (32 * 27), rel=0.02)
+    assert 2 / sonnets.item() == pytest.approx(2.6, abs=0.05)
+    x = torch.randn(4, 32, 3, 5, 5)
+    before = unit(x)
+    with torch.no_grad():
+        unit.conv.weight *= 2
+    torch.testing.assert_close(unit(x), before, atol=5e-3, rtol=0)
+
+
+def test_gains_are_trained():
+    unit = ConvUnit(3, 2, 4, 1)
+    assert torch.equal(unit.bn.weight, torch.ones(4))
+    unit(torch.randn(3, 2, 4, 5, 5)).square().sum().backward()
+    assert unit.bn.weight.grad.abs().min() > 0
+
+
 def test_bf16_gradients_over_two_time_steps_are_those_of_float32():
     """What oneDNN computes here reads unwritten memory: now and then it is NaN or beyond 1e20."""
     torch.manual_seed(0)

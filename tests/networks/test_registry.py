@@ -74,7 +74,7 @@ def real_changes(architecture: str) -> dict:
     return {
         "clips": clips,
         "flow": TINY["flow"],
-        "training": {**TINY["training"], "batch_size": 4, "device_batch": 4},
+        "training": {**TINY["training"], "batch_size": 4, "reference_batch": 4, "device_batch": 4},
     }
 
 
@@ -117,7 +117,7 @@ def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
     for source in ("stored", "computed"):
         training = {
             **TINY["training"], "steps": 20, "validate_every": 1, "batch_size": 2, "reference_batch": 2,
-            "validation_fraction": 0.0,
+            "validation_fraction": 0.0, "stages": [[15, 0.1]],
         }  # fmt: skip
         clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9}
         experiment = Experiment("i3d", "flow", "none", "origin", "folder")

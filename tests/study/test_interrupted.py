@@ -187,7 +187,11 @@ def test_the_command_line_says_one_line_and_which_signal_it_was(tiny_ucf, tmp_pa
 def test_a_signal_to_one_of_two_processes_stops_both_and_loses_nothing(tiny_ucf, tmp_path, at):
     two = "--trainer={accelerator: cpu, devices: 2, strategy: ddp}"
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    flags = (two, "--recipe.training.batch_size=8")  # two micro-batches of two each
+    flags = (
+        two,
+        "--recipe.training.batch_size=8",
+        "--recipe.training.reference_batch=8",
+    )  # two micro-batches of two each
     assert run(tiny_ucf, whole, *flags).returncode == 0
     done = run(tiny_ucf, stopped, *flags, at=at)
     assert done.returncode == (130 if "INT" in at else 143), done.stderr

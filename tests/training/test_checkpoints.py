@@ -91,12 +91,12 @@ class SignalAt(Calls):
 STEPS = ("training_step", "validation_step", "test_step")
 
 
-def interrupted(root: Path, space: Workspace, signals: SignalAt, at: int) -> bool:
+def interrupted(root: Path, space: Workspace, signals: SignalAt, at: int, **training) -> bool:
     """Run until a signal comes in a certain step; say whether it came."""
     signals.seen, signals.at = 0, at
     interruption.install()
     try:
-        train(root, space)
+        train(root, space, **training)
     except Interrupted:
         return True
     finally:
@@ -115,6 +115,21 @@ def test_a_run_stopped_again_and_again_equals_an_undisturbed_one(
     done = train(tiny_ucf, space)
     assert_same(done, undisturbed)
     assert not list(done.folder.glob("*.ckpt"))
+
+
+def test_a_run_on_all_training_videos_resumes_as_one_that_validates(tiny_ucf, cache, tmp_path, monkeypatch):
+    """Within a step and at the end of an epoch; all videos are trained on, and none validated."""
+    every = {"validation_fraction": 0.0}
+    whole, space = Workspace(tmp_path / "whole", cache), Workspace(tmp_path / "stopped", cache)
+    undisturbed = train(tiny_ucf, whole, **every)
+    assert undisturbed.metrics["metrics"].keys() == {"steps", "fit/loss", "fit/top1", "train_top1"}
+    signals = SignalAt(monkeypatch, *STEPS)
+    for at in (2, 4):
+        assert interrupted(tiny_ucf, space, signals, at, **every)
+        assert signals.seen == at
+        assert checkpoints.exists(space.folder(ORIGIN))
+    signals.seen, signals.at = 0, 0
+    assert_same(train(tiny_ucf, space, **every), undisturbed)
 
 
 @pytest.mark.slow

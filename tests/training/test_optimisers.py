@@ -6,7 +6,7 @@ from torch import nn
 
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Training
-from i3d_lightning.training.optimisers import make_optimizer, make_schedule
+from i3d_lightning.training.optimisers import StagedLR, make_optimizer, make_schedule
 
 SCALES = (0.25, 0.5, 1.0)
 
@@ -61,7 +61,9 @@ def test_without_groups_training_is_pytorchs_own_to_the_bit(name):
         expected = torch.optim.AdamW(theirs.parameters(), 0.1 * 0.5**0.5, weight_decay=0.1, fused=True)
     optimizer = make_optimizer(ours, training)
     found = trained(ours, optimizer, make_schedule(optimizer, training))
-    annealed = torch.optim.lr_scheduler.CosineAnnealingLR(expected, T_max=training.steps)
+    annealed = torch.optim.lr_scheduler.CosineAnnealingLR(
+        expected, T_max=10_000
+    )  # twice as many steps of half the clips
     assert all(map(torch.equal, found, trained(theirs, expected, annealed)))
 
 
@@ -91,7 +93,7 @@ def test_a_group_is_trained_at_its_own_rate(name):
 
 
 def test_stages_move_every_groups_rate_in_proportion():
-    training = Training(learning_rate=0.1, schedule="stages", stages=((1, 0.1), (3, 0.01)))
+    training = Training(learning_rate=0.1, stages=((1, 0.1), (3, 0.01)))
     optimizer = make_optimizer(Layers(), training, layer_wise)
     schedule = make_schedule(optimizer, training)
     for factor in (1.0, 0.1, 0.1, 0.01):
@@ -110,13 +112,45 @@ def test_a_cosine_anneals_every_groups_rate_from_its_own_to_zero():
         schedule.step()
 
 
-def test_on_a_plateau_every_groups_rate_falls_to_a_tenth():
-    training = Training(learning_rate=0.1, patience=0)
+def plateau(**more) -> tuple[torch.optim.Optimizer, StagedLR]:
+    training = Training(learning_rate=0.1, schedule="plateau", validation_fraction=0.1, **more)
     optimizer = make_optimizer(Layers(), training, layer_wise)
     schedule = make_schedule(optimizer, training)
-    for loss, factor in ((1.0, 1.0), (0.5, 1.0), (0.5, 0.1), (0.6, 0.01)):
-        schedule.step(loss)
+    assert isinstance(schedule, StagedLR)
+    return optimizer, schedule
+
+
+def test_on_a_plateau_every_groups_rate_falls_to_that_of_the_next_stage():
+    optimizer, schedule = plateau(patience=0)
+    for loss, factor in ((1.0, 1.0), (0.5, 1.0), (0.5, 0.1), (0.6, 0.01), (0.6, 0.01)):
+        schedule.saw(loss)
         assert rates(optimizer) == pytest.approx([0.1 * scale * factor for scale in SCALES])
+        optimizer.step()
+        schedule.step()
+        assert rates(optimizer) == pytest.approx([0.1 * scale * factor for scale in SCALES])
+
+
+def test_where_validation_never_saturates_the_last_rate_is_reached_all_the_same():
+    """A slow learner is not tested at its first rate."""
+    optimizer, schedule = plateau(steps=10, validate_every=1, stages=((6, 0.1), (8, 0.01)))
+    factors = []
+    for step in range(10):
+        factors.append(rates(optimizer)[-1] / 0.1)
+        optimizer.step()
+        schedule.step()
+        schedule.saw(1.0 / (1 + step))
+    assert factors == pytest.approx(6 * [1.0] + 2 * [0.1] + 2 * [0.01])
+
+
+def test_a_stage_entered_early_makes_no_later_one_come_early():
+    optimizer, schedule = plateau(steps=10, validate_every=1, stages=((6, 0.1), (8, 0.01)), patience=1)
+    factors = []
+    for step in range(10):
+        factors.append(rates(optimizer)[-1] / 0.1)
+        optimizer.step()
+        schedule.step()
+        schedule.saw(1.0 if step < 3 else 1.0 / (1 + step))  # saturated for once
+    assert factors == pytest.approx(3 * [1.0] + 5 * [0.1] + 2 * [0.01])
 
 
 def test_a_group_may_say_its_rate_and_other_settings_outright():

@@ -98,8 +98,11 @@ class Constant(VideoNetwork):
         return (self.bias * 0).expand(len(clip), 3)[..., None]
 
 
+PLATEAU = {"schedule": "plateau", "validation_fraction": 0.1, "patience": 1, "learning_rate": 1.0}
+
+
 def test_the_learning_rate_falls_when_validation_saturates():
-    stream = VideoStream(Constant(), 3, recipe(patience=1, learning_rate=1.0), 0)
+    stream = VideoStream(Constant(), 3, recipe(**PLATEAU), 0)
     fit = trainer(max_epochs=4)
     fit.fit(stream, batches(4), batches(2))
     # Validations 2 and 3 are no better than the first: one is waited out, the next lowers it.
@@ -112,7 +115,7 @@ def test_a_resumed_run_knows_how_long_validation_has_been_saturated(tmp_path, in
         return [{"params": network.parameters(), "lr_scale": 0.5}]
 
     def train(epochs: int, checkpoint: str | None) -> tuple[L.Trainer, ModelCheckpoint]:
-        stream = VideoStream(Constant(), 3, recipe(patience=1, learning_rate=1.0), 0, groups)
+        stream = VideoStream(Constant(), 3, recipe(**PLATEAU), 0, groups)
         kept = ModelCheckpoint(tmp_path, save_on_train_epoch_end=True)
         fit = trainer(max_epochs=epochs, enable_checkpointing=True, callbacks=[kept])
         fit.fit(stream, batches(4), batches(2), ckpt_path=checkpoint)

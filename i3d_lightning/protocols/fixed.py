@@ -88,8 +88,8 @@ register(
         order=1,
         from_video=True,
         reason=(
-            "fixed needs weights that have seen video (frozen features from imagenet are those of the network "
-            "of images itself: --architecture convnet)"
+            "fixed needs weights that have seen video (frozen features from imagenet are those of the image "
+            "network itself: --architecture convnet)"
         ),
         control=True,
         trains_by_steps=False,

@@ -29,9 +29,12 @@ def test_a_bar_for_each_run_with_its_interval(tmp_path):
     assert (tmp_path / "deep" / "chart.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_pretraining_itself_is_no_target():
+@pytest.mark.parametrize(
+    "other", [score("none", "origin", 5, "demo-kinetics"), score("imagenet", "fixed", 8, by="convnet")]
+)
+def test_pretraining_itself_is_no_target_and_the_control_no_run_of_i3d(other):
     with pytest.raises(InputError, match="No run of i3d on a target"):
-        charts.pretraining_chart([score("none", "origin", 5, "demo-kinetics")])
+        charts.pretraining_chart([other])
 
 
 def test_a_confusion_matrix_is_in_percent_of_each_class():

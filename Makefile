@@ -63,8 +63,8 @@ table: $(READY) ## Print the table of all runs again
 	@$(I3D) table $(call given,name,$(NAME)) $(ARGS)
 
 grid: $(READY) ## Run what is missing of a grid: FILE=experiments/table4.yaml
-	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) \
-		$(call given,pretraining_seeds,$(PRETRAINING_SEEDS)) $(call given,precision,$(PRECISION)) $(ARGS)
+	@$(I3D) grid $(FILE) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(foreach flag,pretraining_seeds precision name,\
+		$(call given,$(flag),$($(call upper,$(flag))))) $(ARGS)
 
 compare: $(READY) ## ImageNet against Kinetics pretraining on the demo sets, with a picture
 	@$(I3D) grid experiments/demo-compare.yaml --name compare $(ARGS)

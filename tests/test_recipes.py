@@ -108,8 +108,8 @@ def _steps(cell: Experiment) -> int:
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
-def test_a_grid_runs_the_longest_way_of_i3d(path, few, smallest):
-    _run(path, few, ("i3d",))
+def test_a_grid_runs_the_longest_way_of_i3d_and_the_control(path, few, smallest):
+    _run(path, few, ("i3d", "convnet"))
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """What an experiment is: its words and its name.
 
 Plain data on the ground floor. Which words exist, and which go together, is known to the registries of
-networks, data sets and protocols; `study.planner` asks them.
+networks, data sets and protocols; `study.cells` asks them.
 """
 
 from __future__ import annotations

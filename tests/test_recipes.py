@@ -19,8 +19,9 @@ from i3d_lightning.launch import LAUNCHERS
 from i3d_lightning.recipe import Recipe, Training, compose, plain
 from i3d_lightning.results.runs import collect
 from i3d_lightning.study import planner
+from i3d_lightning.study.cells import pretraining_of
 from i3d_lightning.study.grid import read_grid
-from i3d_lightning.study.planner import plan, pretraining_of
+from i3d_lightning.study.planner import plan
 from i3d_lightning.study.recipes import recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training.streams import VideoStream

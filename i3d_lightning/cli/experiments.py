@@ -282,7 +282,7 @@ def _cells(
 ) -> list[Experiment]:
     """The experiments that a command line stands for; `seeds` as `seeds_from` gives them."""
     from i3d_lightning.networks import ARCHITECTURES
-    from i3d_lightning.study.planner import default_pretraining
+    from i3d_lightning.study.cells import default_pretraining
 
     network = ARCHITECTURES[architecture]
     streams = network.usual_streams if stream is None else (stream,)

@@ -27,7 +27,7 @@ from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import STREAMS, Experiment, check_number, seeds_from
 from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.recipe import Changes, Recipe, compose, merge
-from i3d_lightning.study.planner import all_pretraining, pretrainings
+from i3d_lightning.study.cells import all_pretraining, pretrainings
 
 WORDS = ("architecture", "stream", "pretraining", "protocol", "dataset", "split", "seed", "pretraining_seed")
 

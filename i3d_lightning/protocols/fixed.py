@@ -5,7 +5,7 @@ input of the last layer over its test clip, averaged over time (of an LSTM, at t
 
 Our control, which the paper lacks, is the network of images itself, its features averaged over frames. What
 is made from it is no control as long as it is frozen: an LSTM or a fusion layer would be random, and an
-inflated network sees clips that its batch statistics are not of.
+inflated network has the batch statistics of images.
 """
 
 from __future__ import annotations

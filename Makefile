@@ -8,8 +8,8 @@ TORCH_BACKEND ?=
 # Flags of `i3d experiment`; all may be given: make experiment PROTOCOL=full-ft DATASET=ucf101 ROOT=/videos
 PROTOCOL ?= fixed
 SEEDS ?= 1
-FLAGS = $(foreach flag,protocol architecture stream pretraining weights dataset root split seed seeds precision name,\
-	$(call given,$(flag),$($(call upper,$(flag)))))
+FLAGS = $(foreach flag,protocol architecture stream pretraining weights dataset root split seed seeds pretraining_seeds \
+	precision name,$(call given,$(flag),$($(call upper,$(flag)))))
 given = $(if $(2),--$(1) "$(2)")
 upper = $(shell echo $(1) | tr a-z A-Z)
 
@@ -23,7 +23,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make experiment takes PROTOCOL (origin, fixed, full-ft), DATASET, ROOT, SPLIT, STREAM, WEIGHTS, PRETRAINING,"
-	@echo "  ARCHITECTURE, SEED, SEEDS, PRECISION and NAME; ARGS=... passes anything else on to i3d (see $(I3D) experiment --help)."
+	@echo "  ARCHITECTURE, SEED, SEEDS, PRETRAINING_SEEDS, PRECISION and NAME; ARGS=... passes anything else on to i3d (see $(I3D) experiment --help)."
 	@echo "  VENV=... puts the environment elsewhere; TORCH_BACKEND=cpu installs PyTorch without CUDA."
 
 setup: $(READY) ## Make the environment (uv where present, else venv and pip)
@@ -63,7 +63,8 @@ table: $(READY) ## Print the table of all runs again
 	@$(I3D) table $(call given,name,$(NAME)) $(ARGS)
 
 grid: $(READY) ## Run what is missing of a grid: FILE=experiments/table4.yaml
-	@$(I3D) grid $(FILE) $(call given,name,$(NAME)) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(call given,precision,$(PRECISION)) $(ARGS)
+	@$(I3D) grid $(FILE) $(call given,seeds,$(filter-out 1,$(SEEDS))) $(foreach flag,pretraining_seeds precision name,\
+		$(call given,$(flag),$($(call upper,$(flag))))) $(ARGS)
 
 compare: $(READY) ## ImageNet against Kinetics pretraining on the demo sets, with a picture
 	@$(I3D) grid experiments/demo-compare.yaml --name compare $(ARGS)

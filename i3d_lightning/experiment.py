@@ -1,12 +1,12 @@
 """What an experiment is: its words and its name.
 
 Plain data on the ground floor. Which words exist, and which go together, is known to the registries of
-networks, data sets and protocols; `study.planner` asks them.
+networks, data sets and protocols; `study.cells` asks them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i3d_lightning.errors import InputError
@@ -17,7 +17,13 @@ FUSION = "rgb+flow"
 """The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
 NONE = "none"
 """Pretraining of a network that starts from scratch."""
-NUMBERS = {"split": (1, 1000), "seed": (0, 2**32 - 1), "pretraining_seed": (0, 2**32 - 1), "seeds": (1, 1000)}
+NUMBERS = {
+    "split": (1, 1000),
+    "seed": (0, 2**32 - 1),
+    "pretraining_seed": (0, 2**32 - 1),
+    "seeds": (1, 1000),
+    "pretraining_seeds": (1, 1000),
+}
 """The least and most that each number may be."""
 
 
@@ -91,15 +97,22 @@ class Experiment:
         """The name of the run: its folder, below the run folder."""
         return self.folder.as_posix()
 
+    def at(self, seed: int, pretraining_seed: int) -> Experiment:
+        """Name the same experiment at other seeds; what starts from scratch has no pretraining to repeat."""
+        return replace(self, seed=seed, pretraining_seed=0 if self.pretraining == NONE else pretraining_seed)
 
-def seeds_from(first: int, number: int) -> range:
-    """Count seeds up from the first.
+
+def seeds_from(first: int, seeds: int, pretrainings: int = 1) -> list[tuple[int, int]]:
+    """Count seeds up from the first, each with the seed of the pretraining that it starts from.
+
+    These take turns, seed s starting from pretraining s mod N; each of the N has a turn at least.
 
     Raises:
         InputError: There are none, or more than anybody can mean.
     """
-    check_number("seeds", number)
-    return range(first, first + number)
+    check_number("seeds", seeds)
+    check_number("pretraining_seeds", pretrainings)
+    return [(seed, seed % pretrainings) for seed in range(first, first + max(seeds, pretrainings))]
 
 
 def stages(pretraining: str) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ from i3d_lightning.launch import LAUNCHERS
 from i3d_lightning.recipe import Recipe, Training, compose, plain
 from i3d_lightning.results.runs import collect
 from i3d_lightning.study import planner
+from i3d_lightning.study.cells import pretraining_of
 from i3d_lightning.study.grid import read_grid
-from i3d_lightning.study.planner import plan, pretraining_of
+from i3d_lightning.study.planner import plan
 from i3d_lightning.study.recipes import recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training.streams import VideoStream
@@ -108,8 +109,8 @@ def _steps(cell: Experiment) -> int:
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
-def test_a_grid_runs_the_longest_way_of_i3d(path, few, smallest):
-    _run(path, few, ("i3d",))
+def test_a_grid_runs_the_longest_way_of_i3d_and_the_control(path, few, smallest):
+    _run(path, few, ("i3d", "convnet"))
 
 
 @pytest.mark.slow

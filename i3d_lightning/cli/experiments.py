@@ -45,7 +45,8 @@ def pretrain(
         pretraining: `none`, or `imagenet` to start from inflated ImageNet weights.
         weights: The ImageNet weights, by name or path.
         root: Folder of the data set; the demo set knows its own.
-        seed: Seed of initialisation, order, augmentation and dropout.
+        seed: Seed of initialisation, order, augmentation and dropout; of the ImageNet weights too, unless
+            they are given.
         precision: `auto` (by the device), `float32` (without TF32) or `bf16`.
         recipe: Settings that differ from the data set's recipe.
         space: Where things are kept.
@@ -60,7 +61,8 @@ def pretrain(
         teachers = ", ".join(d.name for d in DATASETS if d.teaches)
         raise InputError(f"Pretraining is on {teachers}, not on {dataset}: use i3d experiment.")
     architecture = architecture or (IMAGE_NETWORK if DATASETS[dataset].images else "i3d")
-    cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], [seed])
+    seeds = [(seed, seed if weights is None else 0)]
+    cells = _cells("origin", architecture, stream, pretraining, weights, [dataset], [1], seeds)
     _run(cells, weights, root, _changes(recipe, precision), space, on, max_unreadable, json)
 
 
@@ -76,6 +78,7 @@ def experiment(
     split: str = "1",
     seed: int = 0,
     seeds: int = 1,
+    pretraining_seeds: int = 1,
     precision: str | None = None,
     recipe: RecipeChanges = RecipeChanges(),  # type: ignore[valid-type]
     on: str = "local",
@@ -97,6 +100,8 @@ def experiment(
         split: Official split, or several: `1,2,3`.
         seed: The first seed.
         seeds: How many seeds, counted up from the first.
+        pretraining_seeds: How many pretrainings: seed s starts from that of seed s mod N, and there are N
+            seeds at least. Weights that are given or published are one.
         precision: `auto` (by the device), `float32` (without TF32) or `bf16`.
         recipe: Settings that differ from the data set's recipe.
         space: Where things are kept.
@@ -108,7 +113,7 @@ def experiment(
     from i3d_lightning.datasets.demo import TARGETS
 
     datasets = list(TARGETS) if dataset == "demo" else _each_once("dataset", dataset.split(","))
-    numbers = seeds_from(seed, seeds)
+    numbers = seeds_from(seed, seeds, pretraining_seeds)
     cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
     _run(cells, weights, root, _changes(recipe, precision), space, on, max_unreadable, json)
 
@@ -118,6 +123,7 @@ def grid(
     space: Any,
     root: dict[str, Path] | None = None,
     seeds: int | None = None,
+    pretraining_seeds: int | None = None,
     precision: str | None = None,
     on: str = "local",
     max_unreadable: float = MAX_UNREADABLE,
@@ -129,6 +135,8 @@ def grid(
         file: Describes the grid: see experiments/ and docs/grids.md.
         root: Folder of each real data set: `{ucf101: /path, hmdb51: /path}`.
         seeds: Run every cell with so many seeds, counted up from 0, instead of the file's.
+        pretraining_seeds: Start every cell from so many pretrainings, as in `i3d experiment`, with as many
+            seeds at least, instead of the file's.
         precision: As in `i3d experiment`, where the file says nothing else.
         space: Where things are kept.
         on: Where to run: `local`, or another launcher.
@@ -144,8 +152,8 @@ def grid(
     _quieten_lightning()
     check_share(max_unreadable)
     wanted = grids.read_grid(file)
-    if seeds is not None:
-        wanted = grids.with_seeds(wanted, seeds_from(0, seeds))
+    if seeds is not None or pretraining_seeds is not None:
+        wanted = grids.with_seeds(wanted, 1 if seeds is None else seeds, pretraining_seeds)
     if precision is not None:
         wanted = grids.with_settings(wanted, {"training": {"precision": precision}})
     launcher = LAUNCHERS[on]
@@ -270,11 +278,11 @@ def _cells(
     weights: str | None,
     datasets: Sequence[str],
     splits: Sequence[int],
-    seeds: Sequence[int],
+    seeds: Sequence[tuple[int, int]],
 ) -> list[Experiment]:
-    """The experiments that a command line stands for."""
+    """The experiments that a command line stands for; `seeds` as `seeds_from` gives them."""
     from i3d_lightning.networks import ARCHITECTURES
-    from i3d_lightning.study.planner import default_pretraining
+    from i3d_lightning.study.cells import default_pretraining
 
     network = ARCHITECTURES[architecture]
     streams = network.usual_streams if stream is None else (stream,)
@@ -288,11 +296,10 @@ def _cells(
             protocol,
             dataset,
             split,
-            seed,
-        )
+        ).at(*both)
         for dataset in datasets
         for split in splits
-        for seed in seeds
+        for both in seeds
         for s in streams
     ]
 

@@ -52,7 +52,7 @@ _DEMO: Changes = {
 # Gently, as is usual: at the rate of a start from scratch, features are overwritten instead of adapted.
 _FULL_FT: Changes = {"training": {"learning_rate": 1e-4}}
 _CLIPS: dict[str, Changes] = {  # the videos have 20 to 23 frames
-    "convnet": {"clips": {"train_frames": 1, "test_frames": 1}},
+    "convnet": {"clips": {"train_frames": 1}},
     "convnet-lstm": {"clips": {"snapshot": 2}},
     "c3d": {"clips": {"short_side": 40, "crop": 32}},
     "two-stream": {"clips": {"train_frames": 10}},

@@ -14,8 +14,11 @@ from pathlib import Path
 from i3d_lightning.datasets.split import DatasetSplit, checked
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
-from i3d_lightning.recipe import Changes
+from i3d_lightning.recipe import Changes, merge
 from i3d_lightning.registry import Registry
+
+_ONE_FRAME: Changes = {"clips": {"train_frames": 1, "test_frames": 1}}
+"""An image, as a clip."""
 
 Read = Callable[[Path, int], DatasetSplit]
 
@@ -53,7 +56,8 @@ class Dataset:
 
     def recipe_for(self, experiment: Experiment) -> Changes:
         """Say what an experiment on it changes of the paper's recipe."""
-        return self.recipe(experiment) if callable(self.recipe) else self.recipe
+        changes = self.recipe(experiment) if callable(self.recipe) else self.recipe
+        return merge(changes, _ONE_FRAME) if self.images else changes
 
 
 DATASETS: Registry[Dataset] = Registry("data set")

@@ -1,4 +1,4 @@
-"""Inception-v1 as an image classifier: what ImageNet pretraining trains."""
+"""Inception-v1 as an image classifier: what ImageNet pretraining trains, and on videos the control."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .registry import Architecture, register
 
 
 class ConvNet(VideoNetwork):
-    """2-D Inception-v1, global average pool, linear classifier; an image is a clip of one frame.
+    """2-D Inception-v1, global average pool, linear classifier.
+
+    An image is a clip of one frame. Of a video it sees each frame by itself; features are averaged over them.
 
     Args:
         classes: Number of classes.
@@ -43,6 +45,6 @@ def _build(classes: int, stream: str, clips: Clips, training: Training) -> ConvN
 
 register(
     Architecture(
-        "convnet", "ConvNet", _build, Clips(train_frames=1, test_frames=1), smallest=(1, 32), images=True
+        "convnet", "ConvNet", _build, Clips(train_frames=1, test_frames=250), smallest=(1, 32), images=True
     )
 )

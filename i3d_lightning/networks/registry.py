@@ -37,7 +37,7 @@ class Architecture:
             trained I3D with 6. It is to divide 96 and 384, the clips of a step.
         streams: Streams that it can be trained on.
         row: Its letter in the paper's tables, for the paper's five.
-        images: Whether it is trained on images instead of videos.
+        images: Whether it is trained on images instead of videos, which it sees frame by frame.
         from_images: Starts it from the state of the image network (`convnet`) and the setting
             `training.first_layer`; None where it has no counterpart among image networks.
         version: Of its results: raised when a change of its code changes what it computes.
@@ -59,6 +59,11 @@ class Architecture:
     def usual_streams(self) -> tuple[str, ...]:
         """The streams behind its two-stream result: two to be fused, a joint one, or the only one."""
         return ("joint",) if "joint" in self.streams else self.streams
+
+    @property
+    def image_network(self) -> str:
+        """The network whose weights of images it may start from: itself, where it is one of images."""
+        return self.name if self.images else IMAGE_NETWORK
 
     @property
     def combined_stream(self) -> str:

@@ -108,7 +108,8 @@ class Protocol:
         order: Its place in tables.
         from_video: Whether it starts from weights that have seen video; else from scratch, or from images.
         reason: Why it cannot start from others, in words.
-        control: Pretraining that it may start from too, outside the paper and marked so in tables.
+        control: Whether it runs on the frames of videos by the network of images too, from its weights:
+            outside the paper, and marked so in tables.
         trains_by_steps: Whether it trains on clips by gradient steps, so that the settings of training and
             augmentation matter to its result.
         pretrains: Whether it is how pretraining is made, on data sets that teach.
@@ -120,7 +121,7 @@ class Protocol:
     order: int
     from_video: bool
     reason: str = ""
-    control: tuple[str, ...] = ()
+    control: bool = False
     trains_by_steps: bool = True
     pretrains: bool = False
     version: int = 1
@@ -136,8 +137,8 @@ def start_network(job: Job) -> VideoNetwork:
     network = networks.build(job.experiment, job.classes, job.recipe)
     if job.weights is None:
         return network
-    if networks.ARCHITECTURES[job.weights.architecture].images:
-        architecture = networks.ARCHITECTURES[job.experiment.architecture]
+    architecture = networks.ARCHITECTURES[job.experiment.architecture]
+    if networks.ARCHITECTURES[job.weights.architecture].images and not architecture.images:
         start_from_images(network, job.weights, architecture, job.recipe.training.first_layer)
     else:
         apply_weights(network, job.weights, classifier=False)

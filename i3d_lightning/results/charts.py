@@ -29,7 +29,10 @@ BARS = {
     ),
     "frozen": (("imagenet", "fixed"), ("kinetics", "fixed"), ("imagenet+kinetics", "fixed")),
 }
-"""Pretraining and protocol of each bar: what is trained end to end, and what only has a new last layer."""
+"""Pretraining and protocol of each bar: what is trained end to end, and what only has a new last layer.
+
+From ImageNet that is the control: the network of images itself, RGB alone.
+"""
 
 
 def pretraining_chart(found: Iterable[Score], architecture: str = "i3d") -> Figure:
@@ -39,18 +42,15 @@ def pretraining_chart(found: Iterable[Score], architecture: str = "i3d") -> Figu
 
     Args:
         found: All scores.
-        architecture: Whose bars.
+        architecture: Whose bars; the control's go with those of any.
 
     Raises:
         InputError: Nothing of it was run on a target.
     """
-    bars = [
-        summary
-        for summary in Index(found)
-        if summary.cell.architecture == architecture
-        and is_target(summary.cell.dataset)
-        and summary.splits == (1,)
-    ]
+    run = [s for s in Index(found) if is_target(s.cell.dataset) and s.splits == (1,)]
+    bars = [summary for summary in run if summary.cell.architecture == architecture]
+    panels_of = {(bar.cell.dataset, bar.cell.stream) for bar in bars}
+    bars += [s for s in run if s.first[0].control and (s.cell.dataset, s.cell.stream) in panels_of]
     if not bars:
         raise InputError(
             f"No run of {architecture} on a target, split 1, is there to draw: run make compare."

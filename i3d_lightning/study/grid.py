@@ -10,13 +10,13 @@
       c3d/hmdb51: {training: {steps: 2000}}
 
 A cell without `stream` stands for the streams of its architecture's two-stream result; one without
-`pretraining` for those that its protocol may start from, controls aside.
+`pretraining` for those that its protocol may start from.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ from typing import Any
 from i3d_lightning import yaml_text
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import STREAMS, Experiment
+from i3d_lightning.experiment import STREAMS, Experiment, check_number, seeds_from
 from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.recipe import Changes, Recipe, compose, merge
-from i3d_lightning.study.planner import all_pretraining, is_control, pretrainings
+from i3d_lightning.study.cells import all_pretraining, pretrainings
 
-WORDS = ("architecture", "stream", "pretraining", "protocol", "dataset", "split", "seed")
+WORDS = ("architecture", "stream", "pretraining", "protocol", "dataset", "split", "seed", "pretraining_seed")
 
 
 @dataclass(frozen=True)
@@ -129,16 +129,17 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
         valid = pretrainings(architecture, protocol, dataset)
         for word in lists.get("pretraining", ()):
             check_known("pretraining", word, all_pretraining())
-        for pretraining, stream, split, seed in itertools.product(
+        for pretraining, stream, split, seed, before in itertools.product(
             lists.get("pretraining", valid),
             lists.get("stream", network.usual_streams),
             lists.get("split", [1]),
             lists.get("seed", [0]),
+            lists.get("pretraining_seed", [0]),
         ):
+            check_number("pretraining_seed", before)
             if pretraining in valid and stream in network.streams:
-                cell = Experiment(architecture, stream, pretraining, protocol, dataset, split, seed)
-                if "pretraining" in entry or not is_control(cell):
-                    yield cell
+                cell = Experiment(architecture, stream, pretraining, protocol, dataset, split)
+                yield cell.at(seed, before)
 
 
 def with_settings(grid: Grid, changes: Changes) -> Grid:
@@ -146,7 +147,15 @@ def with_settings(grid: Grid, changes: Changes) -> Grid:
     return replace(grid, recipe=merge(changes, grid.recipe))
 
 
-def with_seeds(grid: Grid, seeds: Sequence[int]) -> Grid:
-    """Make the same grid at other seeds."""
-    cells = dict.fromkeys(replace(cell, seed=seed) for seed in seeds for cell in grid.cells)
+def with_seeds(grid: Grid, seeds: int, pretrainings: int | None = None) -> Grid:
+    """Make the same grid at so many seeds, from so many pretrainings instead of those that it names.
+
+    Raises:
+        InputError: There are none, or more than anybody can mean.
+    """
+    cells = dict.fromkeys(
+        cell.at(seed, cell.pretraining_seed if pretrainings is None else before)
+        for seed, before in seeds_from(0, seeds, 1 if pretrainings is None else pretrainings)
+        for cell in grid.cells
+    )
     return replace(grid, cells=tuple(cells))

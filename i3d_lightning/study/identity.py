@@ -32,7 +32,7 @@ def features_identity(
         experiment: The experiment that they are for.
         recipe: Its settings, with the precision that it computes in.
         weights: The sha256 of the weights, None for none.
-        from_images: Whether these are of images, so that layers they do not cover are new.
+        from_images: Whether it is made from a network of images, so that layers they do not cover are new.
     """
     architecture = ARCHITECTURES[experiment.architecture]
     # A shorter video is looped to the length of a training clip, so that length counts too.

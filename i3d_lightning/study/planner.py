@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from i3d_lightning.datasets.registry import DATASETS, root_of, teacher
+from i3d_lightning.datasets.registry import DATASETS, root_of
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
+from i3d_lightning.experiment import NONE, Experiment, stages
 from i3d_lightning.files import write_atomically
 from i3d_lightning.flow.image_folders import folder_of_images
-from i3d_lightning.networks.registry import ARCHITECTURES, IMAGE_NETWORK
-from i3d_lightning.protocols.base import PROTOCOLS, Protocol
+from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Changes, Recipe, compose, plain
 from i3d_lightning.results.runs import FINGERPRINT, RESULT, load_run
+from i3d_lightning.study.cells import check, pretraining_of, pretrainings, sees_video
 from i3d_lightning.study.recipes import Preprocessing, recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.weights import Entry, Weights, list_weights, load_weights
@@ -54,9 +55,10 @@ class Cell:
 
     @property
     def from_images(self) -> bool:
-        """Whether it starts from weights of images."""
+        """Whether it is made from the network of images, whose weights do not cover all of its layers."""
         taught = stages(self.experiment.pretraining)
-        return bool(taught) and not sees_video(self.experiment.pretraining)
+        itself = ARCHITECTURES[self.experiment.architecture].images
+        return bool(taught) and not itself and not sees_video(self.experiment.pretraining)
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,15 @@ class _Planner:
                     f"Pretraining 'none' starts from scratch: drop --weights {said}, or say --pretraining."
                 )
             return None, None, None, (None, None)
+        if said is not None and experiment.pretraining_seed:
+            raise InputError(
+                f"--weights {said} is one pretraining, but {experiment.name} is to start from that of seed "
+                f"{experiment.pretraining_seed}: drop --weights or --pretraining_seeds."
+            )
         if said is not None:
             found = load_weights(said)
             _check_weights(experiment, found)
-            return said, found.sha256, None, _preprocessing(found)
+            return said, found.sha256, None, _preprocessing(experiment, found)
         before = pretraining_of(experiment)
         if before is not None and before.pretraining not in pretrainings(
             before.architecture, before.protocol, before.dataset
@@ -160,11 +167,13 @@ class _Planner:
             before = None  # it starts from something that no data set here teaches
         if before is not None and self._at_hand(before.dataset):
             parent = self.add(before, given=False)
-            images = ARCHITECTURES[before.architecture].images
-            expected = (None, None) if images else (parent.recipe.clips, parent.recipe.flow)
+            inflated = before.architecture != experiment.architecture
+            expected = (None, None) if inflated else (parent.recipe.clips, parent.recipe.flow)
             return None, None, before, expected
         if before is not None and (own := self._own(before)) is not None:
-            return own.source, own.sha256, None, _preprocessing(own)
+            return own.source, own.sha256, None, _preprocessing(experiment, own)
+        if experiment.pretraining_seed and not self.dry:
+            raise InputError(self._one_draw(experiment, before))
         entry = _published(experiment)
         if entry is None and self.dry:
             return None, None, None, (None, None)
@@ -176,8 +185,7 @@ class _Planner:
             )
         if entry.sha256 is None and not self.dry:
             fetch(entry)  # which says why it is not fetched by name
-        images = ARCHITECTURES[entry.architecture].images
-        return entry.name, None, None, (None, None) if images else (entry.clips, entry.flow)
+        return entry.name, None, None, _preprocessing(experiment, entry)
 
     def _own(self, before: Experiment) -> Weights | None:
         """The weights of a pretraining that was run here, None where there is none; never others instead."""
@@ -185,13 +193,20 @@ class _Planner:
         done = load_run(folder)
         if done is not None:
             return load_weights(str(folder / WEIGHTS), done.metrics["weights_sha256"])
+        if before.seed:
+            return None  # whose place published weights do not take at all
         if (folder / FINGERPRINT).exists() and not self.dry:
             raise InputError(
                 f"{folder} holds pretraining that is not finished, and published weights do not take its "
                 f"place by themselves: finish it (give the folder of {before.dataset}), delete it, or say "
                 "--weights."
             )
-        others = [*folder.parent.glob("seed*"), replace(self.space, name="").folder(before)]
+        protocol = folder.parent
+        others = [
+            *protocol.glob("seed*"),
+            *protocol.parent.parent.glob(f"{before.pretraining}-seed*/{protocol.name}/seed*"),
+            replace(self.space, name="").folder(before),
+        ]
         if near := next((o for o in others if (o / RESULT).exists() and not self.dry), None):
             raise InputError(
                 f"{near} holds pretraining of one's own, but {before.name} is not there, and published "
@@ -200,13 +215,25 @@ class _Planner:
             )
         return None
 
+    def _one_draw(self, experiment: Experiment, before: Experiment | None) -> str:
+        """Why published weights do not take the place of pretraining of a seed above 0."""
+        why = f"{experiment.name} is to start from the pretraining of seed {experiment.pretraining_seed}"
+        if before is None:
+            return f"{why}, but published weights are one pretraining: drop --pretraining_seeds."
+        return (
+            f"{why}, which is not complete in {self.space.folder(before)}, and published weights are one "
+            f"pretraining: give the folder of {before.dataset}, run i3d pretrain --dataset {before.dataset} "
+            f"--seed {before.seed}, or drop --pretraining_seeds."
+        )
+
     def _at_hand(self, dataset: str) -> bool:
         return DATASETS[dataset].root is not None or dataset in self.roots
 
 
-def _preprocessing(weights: Weights) -> Preprocessing:
-    """What weights expect; those of images say nothing of clips."""
-    return (None, None) if ARCHITECTURES[weights.architecture].images else (weights.clips, weights.flow)
+def _preprocessing(experiment: Experiment, weights: Weights | Entry) -> Preprocessing:
+    """What weights expect; those of images say nothing of the clips of a network that is made from them."""
+    inflated = weights.architecture != experiment.architecture
+    return (None, None) if inflated else (weights.clips, weights.flow)
 
 
 def _stage(experiment: Experiment) -> tuple[int, int, bool]:
@@ -217,122 +244,12 @@ def _stage(experiment: Experiment) -> tuple[int, int, bool]:
     return 2, 0, PROTOCOLS[experiment.protocol].trains_by_steps
 
 
-def sees_video(pretraining: str) -> bool:
-    """Say whether weights with this pretraining have seen video."""
-    images = {d.teaches for d in DATASETS if d.images}
-    return any(stage not in images for stage in stages(pretraining))
-
-
-def known_pretraining(architecture: str) -> list[str]:
-    """List the pretraining that weights of a network may have: none, images, video, one after the other."""
-    able = ARCHITECTURES[architecture].from_images is not None
-    images = list(dict.fromkeys(d.teaches for d in DATASETS if d.teaches and d.images)) if able else []
-    videos = list(dict.fromkeys(d.teaches for d in DATASETS if d.teaches and not d.images))
-    words = [NONE, *images, *videos, *(f"{i}+{v}" for i in images for v in videos)]
-    words += [entry.pretraining for entry in list_weights() if entry.architecture == architecture]
-    return list(dict.fromkeys(words))
-
-
-def all_pretraining() -> list[str]:
-    """List the pretraining that weights of any network may have."""
-    return list(dict.fromkeys(word for a in ARCHITECTURES for word in known_pretraining(a.name)))
-
-
-def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, ...]:
-    """List the pretraining that a protocol may start from (Tables 3 and 4), marked controls last."""
-    network, way, data = ARCHITECTURES[architecture], PROTOCOLS[protocol], DATASETS[dataset]
-    if network.images != data.images or (data.teaches is not None and not way.pretrains):
-        return ()
-    known = known_pretraining(architecture)
-    if data.images:
-        return (NONE,)
-    if way.from_video:
-        valid = [word for word in known if sees_video(word)]
-    else:
-        valid = [word for word in known if not sees_video(word)]
-    return (*valid, *(word for word in way.control if word in known and word not in valid))
-
-
-def is_control(experiment: Experiment) -> bool:
-    """Say whether a cell lies outside the paper, such as frozen ImageNet features."""
-    return experiment.pretraining in PROTOCOLS[experiment.protocol].control
-
-
-def check(experiment: Experiment) -> None:
-    """Refuse an experiment that does not exist.
-
-    Raises:
-        InputError: A word is unknown, or the words do not go together; the valid ones are named.
-    """
-    architecture = ARCHITECTURES[experiment.architecture]
-    protocol = PROTOCOLS[experiment.protocol]
-    dataset = DATASETS[experiment.dataset]
-    check_known("stream", experiment.stream, STREAMS)
-    if experiment.stream not in architecture.streams:
-        raise InputError(
-            f"Architecture '{experiment.architecture}' has no stream '{experiment.stream}'; "
-            f"it has {', '.join(architecture.streams)}."
-        )
-    check_known("pretraining", experiment.pretraining, all_pretraining())
-    valid = pretrainings(experiment.architecture, experiment.protocol, experiment.dataset)
-    if experiment.pretraining not in valid:
-        raise InputError(
-            f"Protocol '{experiment.protocol}' on {experiment.dataset} with {experiment.architecture} does "
-            f"not exist from pretraining '{experiment.pretraining}': {_why(experiment, protocol)}; "
-            f"valid pretraining: {', '.join(valid) or 'none at all'}."
-        )
-    if experiment.split not in dataset.splits:
-        known = ", ".join(map(str, dataset.splits))
-        raise InputError(f"{dataset.name} has no split {experiment.split}: it has {known}.")
-
-
-def _why(experiment: Experiment, protocol: Protocol) -> str:
-    network, data = ARCHITECTURES[experiment.architecture], DATASETS[experiment.dataset]
-    if network.images != data.images:
-        return "networks of images are trained on images alone, and on images no others"
-    if data.teaches is not None and not protocol.pretrains:
-        return f"training on {data.name} is itself the pretraining"
-    known = known_pretraining(experiment.architecture)
-    if experiment.pretraining not in known:
-        images = {d.teaches for d in DATASETS if d.images}
-        if network.from_images is None and images & set(stages(experiment.pretraining)):
-            return f"{network.name} has no counterpart among image networks"
-        return f"known pretraining of {network.name}: {', '.join(known)}"
-    return protocol.reason or f"{protocol.name} does not start from it"
-
-
-def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
-    """Choose what a protocol starts from where nothing is said: scratch, or Kinetics.
-
-    Raises:
-        InputError: It cannot start from anything.
-    """
-    valid = pretrainings(architecture, protocol, dataset)
-    if not valid:
-        check(Experiment(architecture, ARCHITECTURES[architecture].streams[0], NONE, protocol, dataset))
-    return valid[0]
-
-
-def pretraining_of(experiment: Experiment) -> Experiment | None:
-    """Name the run that makes the weights an experiment starts from, None where no data set teaches them."""
-    if experiment.pretraining == NONE:
-        return None
-    *earlier, last = stages(experiment.pretraining)
-    dataset = teacher(last, DATASETS[experiment.dataset].family) or teacher(last, "")
-    if dataset is None:
-        return None
-    way = next(p.name for p in PROTOCOLS if p.pretrains)
-    if dataset.images:
-        return Experiment(IMAGE_NETWORK, "rgb", NONE, way, dataset.name)
-    start = "+".join(earlier) or NONE
-    return replace(experiment, dataset=dataset.name, protocol=way, pretraining=start, split=1, seed=0)
-
-
 def _published(experiment: Experiment) -> Entry | None:
     """The registry's weights for an experiment; those of images start any network and stream."""
     wanted = [(experiment.architecture, experiment.stream, experiment.pretraining)]
     if not sees_video(experiment.pretraining):
-        wanted.append((IMAGE_NETWORK, "rgb", experiment.pretraining))
+        network = ARCHITECTURES[experiment.architecture].image_network
+        wanted.append((network, "rgb", experiment.pretraining))
     entries = {(e.architecture, e.stream, e.pretraining): e for e in reversed(list_weights())}
     return next((entries[key] for key in wanted if key in entries), None)
 

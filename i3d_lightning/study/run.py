@@ -41,10 +41,11 @@ from i3d_lightning.results.runs import (
     write_result,
 )
 from i3d_lightning.study import tracking
+from i3d_lightning.study.cells import is_control
 from i3d_lightning.study.environment import environment
 from i3d_lightning.study.flow import compute_flow
 from i3d_lightning.study.identity import check_alike, check_same, features_identity, run_identity, settings_of
-from i3d_lightning.study.planner import WEIGHTS, Cell, is_control
+from i3d_lightning.study.planner import WEIGHTS, Cell
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training import checkpoints, precision
 from i3d_lightning.weights import Weights, load_weights, save_weights

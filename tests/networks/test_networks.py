@@ -60,7 +60,7 @@ def test_parameters_are_table_1s(architecture, stream, parameters, millions):
 @pytest.mark.parametrize(("architecture", "stream"), CELLS)
 def test_forward_is_head_of_features(architecture, stream):
     network = build(architecture, stream).eval()
-    clips = inputs(architecture, stream, windows=2 if architecture != "convnet" else 1)
+    clips = inputs(architecture, stream, windows=2)
     with torch.no_grad():
         features = network.forward_features(*clips)
         logits = network(*clips)

@@ -109,6 +109,14 @@ def test_the_demo_recipe_fits_every_architecture(architecture):
     assert recipe.clips.train_frames <= 20  # frames of a demo video
 
 
+def test_the_network_of_images_sees_the_frames_of_a_demo_video():
+    control = Experiment("convnet", "rgb", "imagenet", "fixed", "demo-ucf101")
+    clips = recipe_for(control, {})[0].clips
+    assert (clips.train_frames, clips.test_frames) == (1, 20)
+    image = recipe_for(Experiment("convnet", "rgb", "none", "origin", "demo-imagenet"), {})[0].clips
+    assert (image.train_frames, image.test_frames) == (1, 1)
+
+
 @pytest.mark.slow
 def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
     """Ten clips of UCF-101 at a short side of 128 px, flow I3D: the same loss over the first 20 steps."""

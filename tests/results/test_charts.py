@@ -8,13 +8,17 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.results import charts
 
 
-def score(pretraining: str, protocol: str, right: int, dataset: str = "demo-ucf101"):
-    return made("i3d", "rgb", pretraining, protocol, dataset, right, of=20)
+def score(pretraining: str, protocol: str, right: int, dataset: str = "demo-ucf101", by: str = "i3d"):
+    return made(by, "rgb", pretraining, protocol, dataset, right, of=20)
 
 
 def test_a_bar_for_each_run_with_its_interval(tmp_path):
     figure = charts.pretraining_chart(
-        [score("none", "origin", 5), score("kinetics", "full-ft", 12), score("imagenet", "fixed", 8)]
+        [
+            score("none", "origin", 5),
+            score("kinetics", "full-ft", 12),
+            score("imagenet", "fixed", 8, by="convnet"),
+        ]
     )
     (panel,) = figure.axes
     drawn = [bar for bar in panel.patches if bar.get_height() > 0]
@@ -25,9 +29,12 @@ def test_a_bar_for_each_run_with_its_interval(tmp_path):
     assert (tmp_path / "deep" / "chart.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_pretraining_itself_is_no_target():
+@pytest.mark.parametrize(
+    "other", [score("none", "origin", 5, "demo-kinetics"), score("imagenet", "fixed", 8, by="convnet")]
+)
+def test_pretraining_itself_is_no_target_and_the_control_no_run_of_i3d(other):
     with pytest.raises(InputError, match="No run of i3d on a target"):
-        charts.pretraining_chart([score("none", "origin", 5, "demo-kinetics")])
+        charts.pretraining_chart([other])
 
 
 def test_a_confusion_matrix_is_in_percent_of_each_class():

@@ -70,7 +70,7 @@ def test_what_nothing_registered_is_in_the_table_in_the_order_that_its_run_gives
 
 
 def test_a_control_is_marked():
-    (row,) = layout(summarise([score("i3d", "rgb", "imagenet", "fixed", "ucf101", 5)])).itertuples()
+    (row,) = layout(summarise([score("convnet", "rgb", "imagenet", "fixed", "ucf101", 5)])).itertuples()
     assert row.protocol == "fixed (control)"
 
 

@@ -40,7 +40,7 @@ def test_top5_is_found_where_the_paper_gives_it():
 
 def test_no_number_where_the_paper_has_none():
     assert paper("i3d", "rgb", "kinetics", "fixed", "demo-ucf101", (1,)) is None
-    assert paper("i3d", "rgb", "imagenet", "fixed", "ucf101", (1,)) is None
+    assert paper("convnet", "rgb", "imagenet", "fixed", "ucf101", (1,)) is None
 
 
 def test_every_cell_of_the_paper_is_of_a_network_with_that_stream():

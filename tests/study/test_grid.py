@@ -30,17 +30,33 @@ def test_an_entry_stands_for_every_combination_that_exists(tmp_path):
         ("c3d", "rgb", "full-ft", "kinetics"),
     }
     assert len(grid.cells) == len(found) * 2 * 2
-    assert len(with_seeds(grid, range(3)).cells) == len(found) * 2 * 3
+    assert len(with_seeds(grid, 3).cells) == len(found) * 2 * 3
 
 
-def test_the_control_must_be_asked_for(tmp_path):
+def test_the_control_is_a_network_of_its_own(tmp_path):
     entry = {"architecture": "i3d", "protocol": "fixed", "dataset": "ucf101", "stream": "rgb"}
     assert {c.pretraining for c in read_grid(write(tmp_path, cells=[entry])).cells} == {
         "kinetics",
         "imagenet+kinetics",
     }
-    asked = read_grid(write(tmp_path, cells=[{**entry, "pretraining": "imagenet"}]))
+    asked = read_grid(write(tmp_path, cells=[{**entry, "architecture": "convnet"}]))
     assert [c.pretraining for c in asked.cells] == ["imagenet"]
+
+
+def seeds_of(grid: Grid, pretraining: str) -> list[tuple[int, int]]:
+    return [(c.seed, c.pretraining_seed) for c in grid.cells if c.pretraining == pretraining]
+
+
+def test_seeds_take_turns_at_the_pretrainings(tmp_path):
+    entry = {"architecture": "c3d", "dataset": "ucf101", "protocol": ["origin", "fixed"]}
+    grid = read_grid(write(tmp_path, cells=[entry]))
+    assert seeds_of(with_seeds(grid, 6, 3), "kinetics") == [(0, 0), (1, 1), (2, 2), (3, 0), (4, 1), (5, 2)]
+    assert seeds_of(with_seeds(grid, 1, 3), "kinetics") == [(0, 0), (1, 1), (2, 2)]
+    assert seeds_of(with_seeds(grid, 1, 3), "none") == [(0, 0), (1, 0), (2, 0)]
+    said = read_grid(write(tmp_path, cells=[entry], seed=[0, 1], pretraining_seed=[2, 3]))
+    assert seeds_of(said, "kinetics") == [(0, 2), (0, 3), (1, 2), (1, 3)]
+    assert seeds_of(said, "none") == [(0, 0), (1, 0)]
+    assert seeds_of(with_seeds(said, 1), "kinetics") == [(0, 2), (0, 3)]
 
 
 def test_settings_of_the_grid_its_architectures_and_data_sets_add_up(tmp_path):
@@ -84,6 +100,7 @@ CELL = {"architecture": "i3d", "protocol": "fixed", "dataset": "ucf101"}
         ({"cells": [{**CELL, "stream": "rbg"}]}, "did you mean 'rgb'"),
         ({"cells": [{**CELL, "pretraining": "kinetic"}]}, "did you mean 'kinetics'"),
         ({"cells": [{**CELL, "split": "one"}]}, "split is 'one'"),
+        ({"cells": [{**CELL, "pretraining_seed": -1}]}, "pretraining_seed is -1"),
         ({"cells": ["i3d"]}, "must be a mapping"),
         ({"cells": [{**CELL, "architecture": "c3d", "pretraining": "imagenet"}]}, "exists; see Table 4"),
     ],

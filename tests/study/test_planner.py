@@ -7,68 +7,79 @@ import pytest
 from tiny import TINY, plan_one, save_untrained
 
 from i3d_lightning.errors import InputError
-from i3d_lightning.experiment import FUSION, Experiment
-from i3d_lightning.results.published import PUBLISHED
-from i3d_lightning.study.planner import check, is_control, load_cell, plan, pretrainings, save_cell
+from i3d_lightning.experiment import Experiment, after
+from i3d_lightning.study.planner import load_cell, plan, save_cell
 from i3d_lightning.study.workspace import Workspace
 
 SPACE = Workspace(Path("nowhere/runs"), Path("nowhere/cache"))
 
 
-@pytest.mark.parametrize(
-    ("architecture", "pretraining", "protocol", "dataset"),
-    [
-        ("i3d", "kinetics", "origin", "ucf101"),
-        ("i3d", "none", "fixed", "ucf101"),
-        ("i3d", "none", "full-ft", "hmdb51"),
-        ("i3d", "imagenet", "full-ft", "hmdb51"),
-        ("i3d", "kinetics", "fixed", "kinetics"),
-        ("c3d", "imagenet", "origin", "ucf101"),
-        ("c3d", "imagenet+kinetics", "full-ft", "ucf101"),
-        ("convnet", "none", "origin", "ucf101"),
-        ("i3d", "none", "origin", "imagenet"),
-    ],
-)
-def test_cells_that_do_not_exist_are_refused_with_the_valid_ones(
-    architecture, pretraining, protocol, dataset
-):
-    with pytest.raises(InputError, match="valid pretraining"):
-        check(Experiment(architecture, "rgb", pretraining, protocol, dataset))
+def test_the_control_sees_whole_videos_and_starts_from_the_image_network(tmp_path):
+    control = Experiment("convnet", "rgb", "imagenet", "fixed", "ucf101")
+    (cell,) = plan([control], SPACE, roots={"ucf101": tmp_path}, dry=True).cells.values()
+    assert (cell.weights, cell.from_images) == ("inception-v1-imagenet", False)
+    clips = cell.recipe.clips
+    assert (clips.train_frames, clips.test_frames, clips.fps, clips.snapshot) == (1, 250, 25.0, 1)
+    image = Experiment("convnet", "rgb", "none", "origin", "imagenet")
+    (cell,) = plan([image], SPACE, dry=True).cells.values()
+    assert (cell.recipe.clips.train_frames, cell.recipe.clips.test_frames) == (1, 1)
+    on_demo = dataclasses.replace(control, dataset="demo-ucf101")
+    first, second = plan([on_demo], SPACE).cells.values()
+    assert (first.experiment.name, second.parent) == (
+        "demo-imagenet-1/convnet-rgb/none/origin/seed0",
+        first.experiment,
+    )
+    # They are prepared as its weights were, unlike those of what is inflated.
+    weights = save_untrained(tmp_path / "images.safetensors", "convnet", pretraining="imagenet")  # 32 px
+    given = plan_one(control, SPACE, root=tmp_path, weights=weights, changes={})
+    assert given.cells[control].recipe.clips.crop == 32
+    origin = Experiment("i3d", "rgb", "imagenet", "origin", "ucf101")
+    given = plan_one(origin, SPACE, root=tmp_path, weights=weights, changes={})
+    assert given.cells[origin].recipe.clips.crop == 224
 
 
-def test_every_cell_of_table_4_exists():
-    for p in PUBLISHED:
-        if p.stream != FUSION:
-            check(Experiment(p.architecture, p.stream, p.pretraining, p.protocol, p.dataset))
+def test_a_pretraining_has_one_seed_all_the_way():
+    target = Experiment(
+        "i3d", "rgb", "imagenet+kinetics", "fixed", "demo-ucf101", 2, seed=5, pretraining_seed=1
+    )
+    scratch = Experiment("i3d", "rgb", "kinetics", "fixed", "demo-ucf101", 2, seed=5, pretraining_seed=1)
+    planned = plan([target, scratch], SPACE)
+    assert [cell.name for cell in planned.cells] == [
+        "demo-imagenet-1/convnet-rgb/none/origin/seed1",
+        "demo-kinetics-1/i3d-rgb/none/origin/seed1",
+        "demo-kinetics-1/i3d-rgb/imagenet-seed1/origin/seed1",
+        "demo-ucf101-2/i3d-rgb/imagenet+kinetics-seed1/fixed/seed5",
+        "demo-ucf101-2/i3d-rgb/kinetics-seed1/fixed/seed5",
+    ]
+    parents = [cell.parent and cell.parent.name for cell in planned.cells.values()]
+    assert parents == [
+        None,
+        None,
+        "demo-imagenet-1/convnet-rgb/none/origin/seed1",
+        "demo-kinetics-1/i3d-rgb/imagenet-seed1/origin/seed1",
+        "demo-kinetics-1/i3d-rgb/none/origin/seed1",
+    ]
 
 
-def test_the_only_cell_outside_the_paper_is_the_marked_control():
-    control = Experiment("i3d", "rgb", "imagenet", "fixed", "ucf101")
-    check(control)
-    assert is_control(control)
-    assert not is_control(dataclasses.replace(control, pretraining="kinetics"))
-    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics", "imagenet")
-
-
-@pytest.mark.parametrize(
-    ("field", "typo", "hint"),
-    [
-        ("protocol", "fulft", "full-ft"),
-        ("dataset", "ucf-101", "ucf101"),
-        ("architecture", "i3", "i3d"),
-        ("stream", "rbg", "rgb"),
-        ("pretraining", "kinetic", "kinetics"),
-    ],
-)
-def test_a_misspelt_word_is_met_with_the_nearest(field, typo, hint):
-    cell = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
-    with pytest.raises(InputError, match=f"did you mean '{hint}'"):
-        check(dataclasses.replace(cell, **{field: typo}))
-
-
-def test_an_architecture_has_only_its_streams():
-    with pytest.raises(InputError, match="it has rgb, flow"):
-        check(Experiment("i3d", "joint", "kinetics", "fixed", "ucf101"))
+def test_weights_that_are_given_or_published_are_one_pretraining(tmp_path):
+    roots = {"ucf101": tmp_path}
+    space = Workspace(tmp_path / "runs", tmp_path / "cache")
+    target = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101", pretraining_seed=1)
+    said = "pretraining of seed 1, which is not complete in .*kinetics-1/i3d-rgb/none/origin/seed1, and"
+    with pytest.raises(InputError, match=f"{said} published weights are one"):
+        plan([target], space, roots=roots)
+    own = space.folder(Experiment("i3d", "rgb", "none", "origin", "kinetics"))  # of seed 0
+    own.mkdir(parents=True)
+    (own / "result.json").write_text("{}")
+    with pytest.raises(InputError, match=said):
+        plan([target], space, roots=roots)
+    with pytest.raises(InputError, match="--weights i3d-rgb-kinetics400 is one pretraining"):
+        plan([target], space, roots=roots, weights={"rgb": "i3d-rgb-kinetics400"})
+    planned = plan([target], space, roots={**roots, "kinetics": tmp_path})
+    assert [cell.dataset for cell in planned.cells] == ["kinetics", "ucf101"]
+    untaught = dataclasses.replace(target, architecture="convnet", pretraining="imagenet", protocol="fixed")
+    with pytest.raises(InputError, match="i3d pretrain --dataset imagenet --seed 1"):
+        plan([untaught], space, roots=roots)
 
 
 def test_each_cell_comes_after_what_it_starts_from(tmp_path):
@@ -112,7 +123,7 @@ def test_the_preprocessing_of_weights_is_used_and_a_difference_is_said(tmp_path)
 def test_a_cell_survives_the_way_to_another_process(tmp_path):
     import json
 
-    experiment = Experiment("i3d", "flow", "imagenet+kinetics", "full-ft", "demo-hmdb51", 2, 3)
+    experiment = Experiment("i3d", "flow", "imagenet+kinetics", "full-ft", "demo-hmdb51", 2, 3, 4)
     space = Workspace(tmp_path / "runs", tmp_path / "cache", "mine", {"devices": 2})
     for cell in plan([experiment], space, settings=lambda _: TINY).cells.values():
         save_cell(cell, space, ["plugin"], tmp_path / "cell.json")
@@ -152,13 +163,18 @@ def test_published_weights_do_not_take_the_place_of_unfinished_pretraining(tmp_p
     assert plan([target], space, dry=True).cells  # a list says nothing of what is there
 
 
-@pytest.mark.parametrize(("name", "seed"), [("", 1), ("lr2", 0)])
-def test_published_weights_do_not_take_the_place_of_other_pretraining_of_ones_own(tmp_path, name, seed):
+@pytest.mark.parametrize(
+    ("name", "before", "seed", "pretraining_seed"),
+    [("", "none", 1, 0), ("lr2", "none", 0, 0), ("", "imagenet", 1, 1), ("", "imagenet", 1, 0)],
+)
+def test_published_weights_do_not_take_the_place_of_other_pretraining_of_ones_own(
+    tmp_path, name, before, seed, pretraining_seed
+):
     """Of another seed, or without the name that the experiment is given."""
     space = Workspace(tmp_path / "runs", tmp_path / "cache")
-    own = space.folder(Experiment("i3d", "rgb", "none", "origin", "kinetics", seed=seed))
+    own = space.folder(Experiment("i3d", "rgb", before, "origin", "kinetics", 1, seed, pretraining_seed))
     own.mkdir(parents=True)
     (own / "result.json").write_text("{}")
-    target = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+    target = Experiment("i3d", "rgb", after(before, "kinetics"), "full-ft", "ucf101")
     with pytest.raises(InputError, match=r"pretraining of one's own, but .*say which with --weights"):
         plan([target], dataclasses.replace(space, name=name), roots={"ucf101": tmp_path})

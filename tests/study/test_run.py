@@ -4,26 +4,31 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from numbered import write
 from tiny import TINY, centre_crop, plan_one, run_one, save_untrained
 
 from i3d_lightning import ranks
 from i3d_lightning.datasets import read_dataset
+from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.lease import LeaseLostError
 from i3d_lightning.networks import ARCHITECTURES
-from i3d_lightning.protocols.base import PROTOCOLS
-from i3d_lightning.recipe import Clips, Training, merge
+from i3d_lightning.protocols.base import PROTOCOLS, Job, make_data, make_trainer, start_network
+from i3d_lightning.recipe import Clips, Recipe, Training, compose, digest, merge
 from i3d_lightning.study import run as study_run
+from i3d_lightning.study.identity import features_identity
 from i3d_lightning.study.planner import WEIGHTS
 from i3d_lightning.study.workspace import Workspace
-from i3d_lightning.training import precision
+from i3d_lightning.training import features, precision
+from i3d_lightning.training.feature_store import FeatureStore
 from i3d_lightning.training.streams import prepare
 from i3d_lightning.video.decoding import read_video
 from i3d_lightning.weights import apply_weights, load_weights
@@ -154,16 +159,56 @@ def test_auto_is_settled_at_the_first_start_and_required_from_then_on(tiny_ucf, 
         run_one(ORIGIN, space, root=tiny_ucf, changes=merge(TINY, {"training": {"precision": "bf16"}}))
 
 
-def test_how_new_layers_begin_is_part_of_a_frozen_run(tiny_ucf, tmp_path):
-    """Features from ImageNet depend on `first_layer`, so the run that they lead to does."""
+def test_features_depend_on_how_new_layers_begin_and_those_of_the_image_network_have_none(
+    tiny_ucf, tmp_path, monkeypatch
+):
     space = Workspace(tmp_path / "runs", tmp_path / "cache")
     weights = save_untrained(tmp_path / "images.safetensors", "convnet", pretraining="imagenet")
-    experiment = Experiment("i3d", "flow", "imagenet", "fixed", "ucf101")
-    done = run_one(experiment, space, root=tiny_ucf, weights=weights)
+    inflated = Experiment("i3d", "flow", "imagenet", "origin", "ucf101")
+    control = Experiment("convnet", "rgb", "imagenet", "fixed", "ucf101")
+
+    def key(experiment: Experiment, first_layer: str = "mean") -> str:
+        changes = {"training": {"first_layer": first_layer}}
+        planned = plan_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
+        cell = planned.cells[experiment]
+        return digest(features_identity(experiment, cell.recipe, "sha256", cell.from_images))
+
+    assert len({key(inflated), key(inflated.at(1, 0)), key(inflated, "new")}) == 3
+    assert len({key(control), key(control.at(1, 0)), key(control, "new")}) == 1
+
+    changes = merge(TINY, {"clips": {"train_frames": 1}})
+    done = run_one(control, space, root=tiny_ucf, weights=weights, changes=changes)
     assert done.metrics["protocol"]["control"]
-    changes = merge(TINY, {"training": {"first_layer": "new"}})
-    with pytest.raises(InputError, match="first_layer was mean, now new"):
-        run_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
+    before, after = load_weights(str(weights)).state, load_weights(str(done.folder / WEIGHTS)).state
+    assert all(torch.equal(t, after[name]) for name, t in before.items() if "classifier" not in name)
+    monkeypatch.setattr(features, "FrozenStream", lambda *_: pytest.fail("a network was run"))
+    run_one(control.at(1, 0), space, root=tiny_ucf, weights=weights, changes=changes)
+
+
+def test_the_controls_feature_of_a_still_video_is_that_of_its_frame(tmp_path):
+    """And of any video the mean of its frames' features, each by itself."""
+    frames = list(np.random.default_rng(0).integers(0, 256, (6, 32, 40, 3), dtype=np.uint8))
+    for name, shown in (("still", frames[:1] * 6), ("moving", frames)):
+        write(tmp_path / f"{name}.mkv", shown, "ffv1", "bgr0", Fraction(25), None, {}, {})
+    videos = [Video(f"{name}.mkv", tmp_path / f"{name}.mkv", 0, name) for name in ("still", "moving")]
+    weights = load_weights(str(save_untrained(tmp_path / "w.safetensors", "convnet", pretraining="imagenet")))
+    recipe = compose(Recipe(clips=ARCHITECTURES["convnet"].clips), TINY, {"clips": {"train_frames": 1}})
+    data = DatasetSplit("made", 1, ("one",), tuple(videos), tuple(videos))
+    job = Job(
+        Experiment("convnet", "rgb", "imagenet", "fixed", "folder"),
+        recipe, data, weights, tmp_path, tmp_path / "cache", {},
+    )  # fmt: skip
+    network = start_network(job)
+    store = FeatureStore(tmp_path / "features", {})
+    found = features.frozen_features(network, videos, make_data(job), store, make_trainer(job)).values
+
+    images = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[:, :, None]  # b c 1 h w
+    with torch.inference_mode():
+        shown = torch.stack([centre_crop(image, 32) for image in images])
+        each = network.forward_features(prepare(shown, recipe.clips))[:, :, 0]
+    torch.testing.assert_close(found[0], each[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[1], each.mean(0), rtol=1e-4, atol=1e-5)
+    assert (found[0] - found[1]).norm() > 0.01 * found[0].norm()
 
 
 def test_a_run_of_an_earlier_version_is_refused(tiny_ucf, tmp_path):
@@ -206,8 +251,6 @@ def test_a_complete_run_reads_no_video(fixed_run, tiny_ucf, space, pretrained, m
 
 
 def test_features_are_shared_by_splits_and_computed_once(fixed_run, tiny_ucf, space, pretrained, monkeypatch):
-    import i3d_lightning.training.features as features
-
     monkeypatch.setattr(features, "FrozenStream", lambda *_: pytest.fail("a network was run"))
     # Split 1's training and test videos are all there are but four that split 1 lacks.
     second = replace(FIXED, split=2, seed=1)

@@ -1,0 +1,129 @@
+"""Which cells exist, and what each starts from, as networks, data sets and protocols have it."""
+
+from __future__ import annotations
+
+from i3d_lightning.datasets.registry import DATASETS, teacher
+from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
+from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.protocols.base import PROTOCOLS, Protocol
+from i3d_lightning.weights import list_weights
+
+
+def sees_video(pretraining: str) -> bool:
+    """Say whether weights with this pretraining have seen video."""
+    images = {d.teaches for d in DATASETS if d.images}
+    return any(stage not in images for stage in stages(pretraining))
+
+
+def known_pretraining(architecture: str) -> list[str]:
+    """List the pretraining that weights of a network may have: none, images, video, one after the other."""
+    network = ARCHITECTURES[architecture]
+    able = network.images or network.from_images is not None
+    images = list(dict.fromkeys(d.teaches for d in DATASETS if d.teaches and d.images)) if able else []
+    videos = list(dict.fromkeys(d.teaches for d in DATASETS if d.teaches and not d.images))
+    videos = [] if network.images else videos
+    words = [NONE, *images, *videos, *(f"{i}+{v}" for i in images for v in videos)]
+    words += [entry.pretraining for entry in list_weights() if entry.architecture == architecture]
+    return list(dict.fromkeys(words))
+
+
+def all_pretraining() -> list[str]:
+    """List the pretraining that weights of any network may have."""
+    return list(dict.fromkeys(word for a in ARCHITECTURES for word in known_pretraining(a.name)))
+
+
+def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, ...]:
+    """List the pretraining that a protocol may start from (Tables 3 and 4), or the control on a target."""
+    network, way, data = ARCHITECTURES[architecture], PROTOCOLS[protocol], DATASETS[dataset]
+    if data.teaches is not None and not way.pretrains:
+        return ()
+    known = known_pretraining(architecture)
+    if network.images and data.images:
+        return (NONE,)
+    if network.images and way.control:
+        return tuple(word for word in known if word != NONE and not sees_video(word))
+    if network.images or data.images:
+        return ()
+    return tuple(word for word in known if sees_video(word) == way.from_video)
+
+
+def is_control(experiment: Experiment) -> bool:
+    """Say whether a cell lies outside the paper: the network of images on videos, frame by frame."""
+    return ARCHITECTURES[experiment.architecture].images and not DATASETS[experiment.dataset].images
+
+
+def check(experiment: Experiment) -> None:
+    """Refuse an experiment that does not exist.
+
+    Raises:
+        InputError: A word is unknown, or the words do not go together; the valid ones are named.
+    """
+    architecture = ARCHITECTURES[experiment.architecture]
+    protocol = PROTOCOLS[experiment.protocol]
+    dataset = DATASETS[experiment.dataset]
+    check_known("stream", experiment.stream, STREAMS)
+    if experiment.stream not in architecture.streams:
+        raise InputError(
+            f"Architecture '{experiment.architecture}' has no stream '{experiment.stream}'; "
+            f"it has {', '.join(architecture.streams)}."
+        )
+    check_known("pretraining", experiment.pretraining, all_pretraining())
+    valid = pretrainings(experiment.architecture, experiment.protocol, experiment.dataset)
+    if experiment.pretraining not in valid:
+        raise InputError(
+            f"Protocol '{experiment.protocol}' on {experiment.dataset} with {experiment.architecture} does "
+            f"not exist from pretraining '{experiment.pretraining}': {_why(experiment, protocol)}; "
+            f"valid pretraining: {', '.join(valid) or 'none at all'}."
+        )
+    if experiment.split not in dataset.splits:
+        known = ", ".join(map(str, dataset.splits))
+        raise InputError(f"{dataset.name} has no split {experiment.split}: it has {known}.")
+
+
+def _why(experiment: Experiment, protocol: Protocol) -> str:
+    network, data = ARCHITECTURES[experiment.architecture], DATASETS[experiment.dataset]
+    if network.images != data.images and not (network.images and protocol.control):
+        return (
+            "networks of images are trained on images alone, and on images no others; on videos their frozen "
+            "features are the control"
+        )
+    if data.teaches is not None and not protocol.pretrains:
+        return f"training on {data.name} is itself the pretraining"
+    known = known_pretraining(experiment.architecture)
+    if experiment.pretraining not in known:
+        images = {d.teaches for d in DATASETS if d.images}
+        if network.from_images is None and images & set(stages(experiment.pretraining)):
+            return f"{network.name} has no counterpart among image networks"
+        return f"known pretraining of {network.name}: {', '.join(known)}"
+    return protocol.reason or f"{protocol.name} does not start from it"
+
+
+def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
+    """Choose what a protocol starts from where nothing is said: scratch, or Kinetics.
+
+    Raises:
+        InputError: It cannot start from anything.
+    """
+    valid = pretrainings(architecture, protocol, dataset)
+    if not valid:
+        check(Experiment(architecture, ARCHITECTURES[architecture].streams[0], NONE, protocol, dataset))
+    return valid[0]
+
+
+def pretraining_of(experiment: Experiment) -> Experiment | None:
+    """Name the run that makes the weights an experiment starts from, None where no data set teaches them."""
+    if experiment.pretraining == NONE:
+        return None
+    *earlier, last = stages(experiment.pretraining)
+    dataset = teacher(last, DATASETS[experiment.dataset].family) or teacher(last, "")
+    if dataset is None:
+        return None
+    way = next(p.name for p in PROTOCOLS if p.pretrains)
+    seed = experiment.pretraining_seed
+    if dataset.images:
+        network = ARCHITECTURES[experiment.architecture].image_network
+        return Experiment(network, "rgb", NONE, way, dataset.name, seed=seed)
+    start = "+".join(earlier) or NONE
+    made = Experiment(experiment.architecture, experiment.stream, start, way, dataset.name)
+    return made.at(seed, seed)

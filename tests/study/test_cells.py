@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+
+from i3d_lightning.datasets import DATASETS
+from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import FUSION, Experiment
+from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.protocols.base import PROTOCOLS
+from i3d_lightning.results.published import PUBLISHED
+from i3d_lightning.study.cells import check, is_control, pretrainings
+
+
+@pytest.mark.parametrize(
+    ("architecture", "pretraining", "protocol", "dataset"),
+    [
+        ("i3d", "kinetics", "origin", "ucf101"),
+        ("i3d", "none", "fixed", "ucf101"),
+        ("i3d", "none", "full-ft", "hmdb51"),
+        ("i3d", "imagenet", "full-ft", "hmdb51"),
+        ("i3d", "kinetics", "fixed", "kinetics"),
+        ("c3d", "imagenet", "origin", "ucf101"),
+        ("c3d", "imagenet+kinetics", "full-ft", "ucf101"),
+        ("convnet", "none", "origin", "ucf101"),
+        ("convnet", "imagenet", "full-ft", "ucf101"),
+        ("convnet", "none", "fixed", "ucf101"),
+        ("convnet", "kinetics", "fixed", "ucf101"),
+        ("convnet", "imagenet", "fixed", "kinetics"),
+        *(
+            (name, "imagenet", "fixed", "ucf101")
+            for name in ("convnet-lstm", "two-stream", "fused-3d", "i3d")
+        ),
+        ("i3d", "none", "origin", "imagenet"),
+    ],
+)
+def test_cells_that_do_not_exist_are_refused_with_the_valid_ones(
+    architecture, pretraining, protocol, dataset
+):
+    with pytest.raises(InputError, match="valid pretraining"):
+        check(Experiment(architecture, "rgb", pretraining, protocol, dataset))
+
+
+def test_every_cell_of_table_4_exists():
+    for p in PUBLISHED:
+        if p.stream != FUSION:
+            check(Experiment(p.architecture, p.stream, p.pretraining, p.protocol, p.dataset))
+
+
+def test_the_only_cell_outside_the_paper_is_the_image_network_itself():
+    words = itertools.product(ARCHITECTURES.names(), PROTOCOLS.names(), DATASETS.names())
+    exist = [
+        Experiment(a, s, pretraining, p, d)
+        for a, p, d in words
+        for pretraining in pretrainings(a, p, d)
+        for s in ARCHITECTURES[a].streams
+    ]
+    for experiment in exist:
+        check(experiment)
+    targets = [d.name for d in DATASETS if d.teaches is None]
+    controls = {Experiment("convnet", "rgb", "imagenet", "fixed", d) for d in targets}
+    assert {e for e in exist if is_control(e)} == controls
+    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics")
+
+
+@pytest.mark.parametrize(
+    ("field", "typo", "hint"),
+    [
+        ("protocol", "fulft", "full-ft"),
+        ("dataset", "ucf-101", "ucf101"),
+        ("architecture", "i3", "i3d"),
+        ("stream", "rbg", "rgb"),
+        ("pretraining", "kinetic", "kinetics"),
+    ],
+)
+def test_a_misspelt_word_is_met_with_the_nearest(field, typo, hint):
+    cell = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
+    with pytest.raises(InputError, match=f"did you mean '{hint}'"):
+        check(dataclasses.replace(cell, **{field: typo}))
+
+
+def test_an_architecture_has_only_its_streams():
+    with pytest.raises(InputError, match="it has rgb, flow"):
+        check(Experiment("i3d", "joint", "kinetics", "fixed", "ucf101"))

@@ -115,6 +115,7 @@ register(
         _build,
         Clips(short_side=128, crop=CROP, train_frames=FRAMES, test_frames=240),
         smallest=(FRAMES, 32),
+        one_size=True,
         row="(b)",
     )
 )

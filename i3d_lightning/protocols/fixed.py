@@ -86,5 +86,6 @@ register(
         reason="fixed needs pretrained weights",
         control=("imagenet",),
         trains_by_steps=False,
+        version=2,  # test clips are videos' first frames
     )
 )

@@ -124,7 +124,7 @@ class Clips(Settings):
             )
 
     @property
-    def tested(self) -> int:
+    def test_side(self) -> int:
         """Side of the square at test, in pixels."""
         return self.test_crop or self.crop
 

@@ -309,7 +309,7 @@ class WholeVideos(Dataset[WholeVideo]):
             frames - frames % self.clips.snapshot, min(self.clips.train_frames, self.clips.test_frames)
         )
         seen = _read(self.sources, video, 0, frames, length)
-        return tuple(_cut_centre(clip, self.clips.tested) for clip in seen)
+        return tuple(_cut_centre(clip, self.clips.test_side) for clip in seen)
 
 
 def _first_readable(

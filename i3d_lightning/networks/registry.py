@@ -111,7 +111,7 @@ def check_clips(architecture: Architecture, clips: Clips) -> None:
         given = getattr(clips, name)
         if given < smallest:
             raise InputError(f"clips.{name} is {given}, but {architecture.name} takes {smallest} or more.")
-    if architecture.one_size and clips.tested != clips.crop:
+    if architecture.one_size and clips.test_side != clips.crop:
         raise InputError(
             f"clips.test_crop is {clips.test_crop}, but {architecture.name} is built for one size, "
             f"clips.crop ({clips.crop}): leave it out."

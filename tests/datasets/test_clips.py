@@ -196,7 +196,11 @@ def test_a_short_video_seen_jointly_starts_again_in_both_at_once(videos, tmp_pat
         assert (flow.int() - centre_crop(fields, 32)[:, looped].int()).abs().max() <= 1
     for clip in seen_together(TrainingClips([video], sources, clips, 0)[3]):
         assert torch.equal(clip, clip[:, looped])
-        assert not torch.equal(clip[:, 0], clip[:, 11 - 1])
+        assert not torch.equal(clip[:, 0], clip[:, 10])
+    snapshots = [RGBFrames(25.0, 32, snapshot=4), sources[1]]
+    clips = dataclasses.replace(clips, train_frames=24, snapshot=4, test_frames=96)
+    rgb, _ = seen_together(WholeVideos([video], snapshots, clips)[0])
+    assert torch.equal(rgb, centre_crop(frames, 32)[:, [2, 6, 10, 14 - 11, 18 - 11, 22 - 22]])
 
 
 def seen_together(item):

@@ -116,7 +116,7 @@ def test_another_crop_at_test_is_taken_or_refused(architecture):
     for stream in architecture.streams:
         network = architecture.build(3, stream, clips, Training()).eval()
         with torch.inference_mode():
-            logits = network(*example_clips(stream, replace(tested, crop=tested.tested)))
+            logits = network(*example_clips(stream, replace(tested, crop=tested.test_side)))
         assert logits.shape[:2] == (1, 3)
 
 

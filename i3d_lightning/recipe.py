@@ -77,12 +77,15 @@ class Clips(Settings):
         fps: Frame rate that every video is resampled to, in frames per second.
         short_side: Length that a frame's shorter side is resized to, in pixels.
         crop: Side of the square that is cut out: at random in training, from the centre at test.
+        test_crop: Side of the square at test, where it is another; 0 for none.
         train_frames: Consecutive frames that a training clip covers.
-        test_frames: Most frames covered of a video at test, from its middle.
+        test_frames: Most frames covered of a video at test: its first, as the authors do
+            (https://github.com/google-deepmind/kinetics-i3d/issues/28).
         snapshot: Frames of a snapshot: all its flow fields are taken, and of its RGB frames the middle
             one. Clips cover whole snapshots.
         flip: Mirror half of the training clips from left to right. Wrong where classes differ by
             direction.
+        test_flip: At test, average over a video and its mirror image.
         photometric_jitter: Strength of random brightness, contrast and saturation changes in
             training; the paper names it as future work, so it is 0.
         mean: What is subtracted from red, green and blue in [0, 1].
@@ -92,24 +95,39 @@ class Clips(Settings):
     fps: Annotated[float, Range(0.01, 1000)] = 25.0
     short_side: Annotated[int, Range(8, 4096)] = 256
     crop: Annotated[int, Range(8, 4096)] = 224
+    test_crop: Annotated[int, Range(0, 4096)] = 0
     train_frames: Number = 64
     test_frames: Number = 250
     snapshot: Number = 1
     flip: bool = True
+    test_flip: bool = False
     photometric_jitter: Share = 0.0
     mean: tuple[Mean, Mean, Mean] = (0.5, 0.5, 0.5)
     std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
 
     def check(self) -> None:
-        """Refuse a crop larger than frames, and parts of snapshots."""
-        if self.crop > self.short_side:
-            raise InputError(f"clips.crop {self.crop} must not exceed clips.short_side {self.short_side}.")
+        """Refuse crops larger than frames, parts of snapshots, and mirror images that are not trained on."""
+        for name in ("crop", "test_crop"):
+            if getattr(self, name) > self.short_side:
+                raise InputError(
+                    f"clips.{name} {getattr(self, name)} must not exceed clips.short_side {self.short_side}."
+                )
         for name in ("train_frames", "test_frames"):
             if getattr(self, name) % self.snapshot:
                 raise InputError(
                     f"clips.{name} is {getattr(self, name)}, but must be a multiple of clips.snapshot "
                     f"({self.snapshot})."
                 )
+        if self.test_flip and not self.flip:
+            raise InputError(
+                "clips.test_flip is true, but clips.flip is false, as where classes differ by direction: a "
+                "network that must not learn from mirror images cannot be tested on them, drop one of them."
+            )
+
+    @property
+    def test_side(self) -> int:
+        """Side of the square at test, in pixels."""
+        return self.test_crop or self.crop
 
 
 PREPROCESSING = ("fps", "short_side", "crop", "mean", "std")

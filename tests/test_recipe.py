@@ -79,6 +79,8 @@ WRONG = [
     ({"training": {"compile": True, "activation_checkpointing": True}}, "exclude each other"),
     ({"clips": {"fps": 1e9}}, "clips.fps is 1000000000.0, but must be a number of at least 0.01 and at most"),
     ({"clips": {"crop": 300}}, "clips.crop 300 must not exceed clips.short_side"),
+    ({"clips": {"test_crop": 300}}, "clips.test_crop 300 must not exceed clips.short_side"),
+    ({"clips": {"test_flip": True, "flip": False}}, "clips.test_flip is true, but clips.flip is false"),
     ({"clips": {"snapshot": 3}}, "must be a multiple of clips.snapshot"),
     ({"clips": {"std": [0.2, 0.2, 0]}}, "each a number of at least 0.001"),
     ({"clips": 5}, "clips is 5, but must be a mapping"),

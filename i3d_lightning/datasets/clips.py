@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from i3d_lightning.datasets.split import Video
-from i3d_lightning.errors import UnreadableVideoError
+from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.flow import FlowToCome
 from i3d_lightning.recipe import Clips
 from i3d_lightning.video import decoding, sampling, transforms
@@ -23,6 +23,9 @@ from i3d_lightning.video.file import VideoFile
 
 _ATTEMPTS = 16
 """Videos tried before training gives up: so many in a row mean a wrong folder, not a bad file."""
+
+_DISTORTION = 0.02
+"""Share by which the longer sides of RGB and flow may differ: flow images of 4:3 are usually 340x256 px."""
 
 Seen = Tensor | FlowToCome
 """What a network sees of a video: uint8 `c t h w`, or flow to come."""
@@ -108,15 +111,16 @@ class WholeBatch(TypedDict):
 class Frames(Protocol):
     """What a network sees of a video, frames or flow fields, addressed alike.
 
-    `read` gives what lies within as many frames of video as asked for. Both raise UnreadableVideoError where
-    the video cannot be read, and any other InputError to stop the run.
+    `read` gives what lies within as many frames of video as asked for, looped where there are fewer, or after
+    `period`. Both raise UnreadableVideoError where the video cannot be read, and any other InputError to stop
+    the run.
     """
 
     is_flow: bool
 
     def length(self, video: VideoFile) -> int: ...
 
-    def read(self, video: VideoFile, start: int, frames: int) -> Seen: ...
+    def read(self, video: VideoFile, start: int, frames: int, period: int | None = None) -> Seen: ...
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class RGBFrames:
         video.check()
         return decoding.length(video.path, fps=self.fps)
 
-    def read(self, video: VideoFile, start: int, frames: int) -> Tensor:
+    def read(self, video: VideoFile, start: int, frames: int, period: int | None = None) -> Tensor:
         video.check()
         return decoding.read_clip(
             video.path,
@@ -147,6 +151,7 @@ class RGBFrames:
             fps=self.fps,
             short_side=self.short_side,
             step=self.snapshot,
+            period=period,
         )
 
 
@@ -155,8 +160,21 @@ def _length(sources: Sequence[Frames], video: Video) -> int:
     return min(source.length(video.file) for source in sources)
 
 
-def _read(sources: Sequence[Frames], video: Video, start: int, frames: int) -> list[Seen]:
-    return [source.read(video.file, start, frames) for source in sources]
+def _read(sources: Sequence[Frames], video: Video, start: int, frames: int, length: int) -> list[Seen]:
+    """Read the same part of a video of some length from each source; a short one starts again in all at once.
+
+    Raises:
+        InputError: What they have differs in shape, so that one place in it is not the same in the other.
+    """
+    seen = [source.read(video.file, start, frames, length) for source in sources]
+    (height, width), *others = [clip.shape[-2:] for clip in seen]
+    for h, w in others:
+        if max(abs(h - height), abs(w - width)) > max(2, _DISTORTION * max(height, width)):
+            raise InputError(
+                f"The frames of {video.path} are {width}x{height} px, but its flow is {w}x{h} px: get flow "
+                "images of the same shape, or have flow computed."
+            )
+    return seen
 
 
 @dataclass(frozen=True)
@@ -192,8 +210,9 @@ class TrainingClips(Dataset[Clip]):
         generator = sampling.draw_generator(self.seed, draw, video.id)
         length = _length(self.sources, video)
         start = sampling.random_start(length, self.clips.train_frames, generator)
-        seen = _read(self.sources, video, start, self.clips.train_frames)
-        place = transforms.random_place(seen[0].shape, self.clips.crop, generator)
+        seen = _read(self.sources, video, start, self.clips.train_frames, length)
+        smallest = min((clip.shape for clip in seen), key=lambda shape: shape[-2:].numel())
+        place = transforms.random_place(smallest, self.clips.crop, generator)
         mirrored = self.clips.flip and bool(torch.rand((), generator=generator) < 0.5)
         return tuple(
             self._jitter(
@@ -244,14 +263,15 @@ class CentreClips(Dataset[Clip]):
         )
 
     def _clips(self, video: Video) -> tuple[Seen, ...]:
-        start = sampling.centre_start(_length(self.sources, video), self.clips.train_frames)
-        seen = _read(self.sources, video, start, self.clips.train_frames)
+        length = _length(self.sources, video)
+        start = sampling.centre_start(length, self.clips.train_frames)
+        seen = _read(self.sources, video, start, self.clips.train_frames, length)
         return tuple(_cut_centre(clip, self.clips.crop) for clip in seen)
 
 
 @dataclass(frozen=True)
 class WholeVideos(Dataset[WholeVideo]):
-    """Every video as it is tested: all of it up to `test_frames` from its middle, cropped in the centre.
+    """Every video as it is tested: all of it or its first `test_frames`, cropped in the centre.
 
     One shorter than a training clip is looped to that length. One that cannot be read has no clips,
     but an `error`.
@@ -288,8 +308,8 @@ class WholeVideos(Dataset[WholeVideo]):
         frames = max(
             frames - frames % self.clips.snapshot, min(self.clips.train_frames, self.clips.test_frames)
         )
-        seen = _read(self.sources, video, sampling.centre_start(length, frames), frames)
-        return tuple(_cut_centre(clip, self.clips.crop) for clip in seen)
+        seen = _read(self.sources, video, 0, frames, length)
+        return tuple(_cut_centre(clip, self.clips.test_side) for clip in seen)
 
 
 def _first_readable(

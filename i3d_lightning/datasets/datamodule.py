@@ -240,7 +240,7 @@ def _flow_source(recipe: Recipe, flow_root: Path | None) -> Frames:
     if source == "computed":
         return FlowFromFrames(clips.fps, clips.short_side)
     if source != "stored":
-        return FlowImages(folder_of_images(source), clips.short_side)
+        return FlowImages(folder_of_images(source), clips.fps, clips.short_side)
     if flow_root is None:
         raise ValueError("stored flow needs flow_root")
     return FlowStore(flow_root, recipe.flow, clips.fps, clips.short_side)

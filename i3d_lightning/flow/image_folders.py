@@ -4,6 +4,11 @@ Two layouts are known, with a folder for each video, named as its file without t
 `<video>/flow_x_00001.jpg` and `flow_y_00001.jpg` (dense_flow, https://github.com/yjxiong/dense_flow), and
 `u/<video>/frame000001.jpg` and `v/<video>/frame000001.jpg` (Feichtenhofer's,
 https://github.com/feichtenhofer/twostreamfusion). Values stand for -20 to 20 px, as in our own store.
+
+They are of neighbouring frames, t to t + 1, either of the video at its own rate, as such folders usually are,
+or of its timeline at the recipe's; how many there are tells which. In the first case they are resampled as
+the timeline is: where that leaves frames out, a step's motion is the sum of the fields that it spans, and
+where it repeats a frame there is none.
 """
 
 from __future__ import annotations
@@ -18,25 +23,31 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.recipe import digest
-from i3d_lightning.video import boundary
+from i3d_lightning.video import boundary, decoding
 from i3d_lightning.video.file import VideoFile
 from i3d_lightning.video.pictures import read_flow_images
+
+Files = tuple[tuple[Path, ...], tuple[Path, ...]]
+"""The images of a video's x and y, in order."""
+
+_STILL = 127.5
+"""What stands for no motion, on average."""
 
 
 @dataclass(frozen=True)
 class FlowImages:
-    """Flow fields of videos, read from images.
-
-    They are taken as they are in time: videos of another frame rate than the images are not resampled.
+    """Flow fields of videos, read from images: one for each step of a video's timeline.
 
     Attributes:
         root: Folder of the images.
+        fps: Frame rate of the timeline, in frames per second.
         short_side: Length that the shorter side is resized to, in pixels; displacements are scaled with it.
     """
 
     root: Path
+    fps: float
     short_side: int
     is_flow = True
 
@@ -44,23 +55,53 @@ class FlowImages:
         """Count the fields of a video.
 
         Raises:
-            InputError: There are no images of this video, or not as many for y as for x.
+            UnreadableVideoError: It cannot be read or has a single frame.
+            InputError: There are no images of this video, not as many for y as for x, or not of its frames.
         """
-        return len(self._files(video)[0])
+        return len(self._steps(video, self._files(video))) - 1
 
-    def read(self, video: VideoFile, start: int, frames: int) -> UInt8[Tensor, "2 t h w"]:
-        """Read consecutive fields, looped where there are fewer.
+    def read(
+        self, video: VideoFile, start: int, frames: int, period: int | None = None
+    ) -> UInt8[Tensor, "2 t h w"]:
+        """Read consecutive fields, looped where there are fewer, or after `period`.
 
         Raises:
+            UnreadableVideoError: The video cannot be read.
             InputError: There are no images of this video, or one cannot be read.
         """
         files = self._files(video)
-        numbers = (start + np.arange(frames)) % len(files[0])
-        x, y = ([direction[number] for number in numbers] for direction in files)
-        fields, _ = boundary.read(read_flow_images, x[0], x, y, self.short_side)
-        return torch.from_numpy(fields.copy())
+        steps = self._steps(video, files)
+        length = len(steps) - 1
+        times = (start + np.arange(frames)) % min(length, period or length)
+        begins, ends = steps[times], steps[times + 1]
+        wanted = np.unique(np.concatenate([np.arange(*span) for span in zip(begins, ends, strict=True)]))
+        wanted = wanted if len(wanted) else begins[:1]  # nothing moves, but it has a size
+        x, y = ([direction[number] for number in wanted] for direction in files)
+        images, _ = boundary.read(read_flow_images, x[0], x, y, self.short_side)
+        fields = np.empty((2, frames, *images.shape[2:]), np.uint8)
+        for time, (begin, end) in enumerate(zip(np.searchsorted(wanted, begins), ends - begins, strict=True)):
+            motion = images[:, begin : begin + end].astype(np.float32) - _STILL
+            fields[:, time] = (motion.sum(1) + _STILL).round().clip(0, 255)
+        return torch.from_numpy(fields)
 
-    def _files(self, video: VideoFile) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    def _steps(self, video: VideoFile, files: Files) -> np.ndarray:
+        """Number for each frame of the timeline the image that its motion begins with."""
+        own, shown = decoding.shown(video.path, fps=self.fps)
+        there, timeline = len(files[0]), len(shown)
+        if timeline == 1:
+            raise UnreadableVideoError(
+                f"{video.path} has a single frame and therefore no flow: leave it out."
+            )
+        if there in (own - 1, own):
+            return np.array(shown)
+        if there in (timeline - 1, timeline):
+            return np.arange(timeline)
+        raise InputError(
+            f"Below {self.root} there are {there} flow images of {video.path.stem}, which has {own} frames "
+            f"and {timeline} at clips.fps {self.fps:g}: get one of every frame, or have flow computed."
+        )
+
+    def _files(self, video: VideoFile) -> Files:
         video.check()
         name = video.path.stem
         for x, y in ((f"{name}/flow_x_*", f"{name}/flow_y_*"), (f"u/{name}/*", f"v/{name}/*")):

@@ -59,8 +59,10 @@ def pack(chunks: Iterable[UInt8[np.ndarray, "2 _ h w"]]) -> bytes:
     return b"".join([header, _CRC.pack(zlib.crc32(header)), *packets])
 
 
-def read(path: Path, start: int, frames: int) -> UInt8[np.ndarray, "2 t h w"]:
-    """Read consecutive fields, looped where there are fewer, and note the damage of the video they are of.
+def read(path: Path, start: int, frames: int, period: int | None = None) -> UInt8[np.ndarray, "2 t h w"]:
+    """Read consecutive fields and note the damage of the video they are of.
+
+    They are looped where there are fewer, or after `period`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -72,8 +74,9 @@ def read(path: Path, start: int, frames: int) -> UInt8[np.ndarray, "2 t h w"]:
             note(header.damage.read, header.damage.of)
         codec = _codec("r", header.height, header.width)
         codec.extradata = header.configuration
+        there = len(header.sizes)
         fields = np.empty((2, frames, header.height, header.width), np.uint8)
-        for position, number in enumerate((start + np.arange(frames)) % len(header.sizes)):
+        for position, number in enumerate((start + np.arange(frames)) % min(there, period or there)):
             file.seek(header.offsets[number])
             packet = file.read(header.sizes[number])
             if zlib.crc32(packet) != header.checksums[number]:

@@ -76,8 +76,10 @@ class FlowStore:
         video.check()
         return decoding.pairs(video.path, fps=self.fps)
 
-    def read(self, video: VideoFile, start: int, frames: int) -> UInt8[Tensor, "2 t h w"]:
-        """Read consecutive flow fields of a video, looped where it has fewer.
+    def read(
+        self, video: VideoFile, start: int, frames: int, period: int | None = None
+    ) -> UInt8[Tensor, "2 t h w"]:
+        """Read consecutive flow fields of a video, looped where it has fewer, or after `period`.
 
         A damaged file is computed anew, with a warning.
 
@@ -88,7 +90,7 @@ class FlowStore:
         length = self.length(video)
         file = self.file(video)
         try:
-            return torch.from_numpy(packed.read(file, start, frames))
+            return torch.from_numpy(packed.read(file, start, frames, period))
         except FileNotFoundError as error:
             for _ in self._frames(video, length):
                 pass  # of one that cannot be decoded it never will be
@@ -100,7 +102,7 @@ class FlowStore:
         except packed.DamagedFlowError as error:
             log.warning("The stored flow of %s is damaged (%s) and is computed anew.", video.path, error)
             self._write(video, self._compute(video))
-            return torch.from_numpy(packed.read(file, start, frames))
+            return torch.from_numpy(packed.read(file, start, frames, period))
 
     def missing(self, videos: Sequence[VideoFile]) -> list[VideoFile]:
         """List the videos whose flow is not there, each content once."""

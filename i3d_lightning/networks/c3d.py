@@ -120,6 +120,7 @@ register(
         Clips(short_side=128, crop=CROP, train_frames=FRAMES, test_frames=240),
         smallest=(FRAMES, 32),
         device_batch=DEVICE_BATCH,
+        one_size=True,
         row="(b)",
     )
 )

@@ -38,6 +38,7 @@ class Architecture:
         streams: Streams that it can be trained on.
         row: Its letter in the paper's tables, for the paper's five.
         images: Whether it is trained on images instead of videos, which it sees frame by frame.
+        one_size: Whether it takes frames of no other size than `clips.crop`, which it is built for.
         from_images: Starts it from the state of the image network (`convnet`) and the setting
             `training.first_layer`; None where it has no counterpart among image networks.
         version: Of its results: raised when a change of its code changes what it computes.
@@ -52,6 +53,7 @@ class Architecture:
     streams: tuple[str, ...] = ("rgb",)
     row: str = ""
     images: bool = False
+    one_size: bool = False
     from_images: FromImages | None = None
     version: int = 1
 
@@ -107,10 +109,18 @@ def check_clips(architecture: Architecture, clips: Clips) -> None:
     """Refuse clips that a network does not take.
 
     Raises:
-        InputError: They are too short or too small.
+        InputError: They are too short, too small, or of a size at test that it is not built for.
     """
     frames, pixels = architecture.smallest
-    for name, least in (("train_frames", frames), ("test_frames", frames), ("crop", pixels)):
+    least = {"train_frames": frames, "test_frames": frames, "crop": pixels}
+    if clips.test_crop:
+        least["test_crop"] = pixels
+    for name, smallest in least.items():
         given = getattr(clips, name)
-        if given < least:
-            raise InputError(f"clips.{name} is {given}, but {architecture.name} takes {least} or more.")
+        if given < smallest:
+            raise InputError(f"clips.{name} is {given}, but {architecture.name} takes {smallest} or more.")
+    if architecture.one_size and clips.test_side != clips.crop:
+        raise InputError(
+            f"clips.test_crop is {clips.test_crop}, but {architecture.name} is built for one size, "
+            f"clips.crop ({clips.crop}): leave it out."
+        )

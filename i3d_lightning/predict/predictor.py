@@ -15,7 +15,7 @@ from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.flow import FlowFromFrames, FlowToCome, compute_all
 from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.recipe import Flow
-from i3d_lightning.training.streams import channels_last, prepare
+from i3d_lightning.training.streams import channels_last, of_whole_videos, prepare
 from i3d_lightning.weights import create_model, load_weights
 
 log = logging.getLogger(__name__)
@@ -64,10 +64,13 @@ class Predictor:
         if item["partly"] is not None:
             log.warning("%s was partly read: %s", video, item["partly"])
         with torch.inference_mode():
-            clips = [prepare(self._on_device(clip), self.clips) for clip in item["clips"]]
-            probabilities = self.network.pool_time(self.network(*clips)).softmax(dim=1)[0]
+            clips = [self._on_device(clip) for clip in item["clips"]]
+            probabilities = of_whole_videos(self._logits, clips, self.clips).softmax(dim=1)[0]
         best = probabilities.topk(min(top, len(probabilities)))
         return [(self.labels[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+
+    def _logits(self, *clips: Tensor) -> Tensor:
+        return self.network.pool_time(self.network(*(prepare(clip, self.clips) for clip in clips)))
 
     def _on_device(self, clip: Seen) -> Tensor:
         """Make a batch of one of it; flow is computed now."""

@@ -93,5 +93,6 @@ register(
         ),
         control=True,
         trains_by_steps=False,
+        version=2,  # test clips are videos' first frames
     )
 )

@@ -27,10 +27,11 @@ from i3d_lightning.training.streams import FrozenStream
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised when a change of the code changes features, so that old ones are not taken for new.
 
-1 were files of one video each, without a checksum.
+1 were files of one video each, without a checksum; until 2 a video longer than a test clip was seen from its
+middle, since 3 from its start, and one looped with its flow starts again in both at once.
 """
 
 

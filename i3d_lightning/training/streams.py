@@ -18,7 +18,7 @@ from i3d_lightning.recipe import Clips, Recipe, digest
 from i3d_lightning.training.finite import diverged
 from i3d_lightning.training.meters import make_meters
 from i3d_lightning.training.optimisers import ParameterGroups, StagedLR, make_optimizer, make_schedule
-from i3d_lightning.video.transforms import normalise
+from i3d_lightning.video.transforms import mirror, normalise
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,9 @@ class VideoStream(L.LightningModule):
         self.unreadable |= batch["unreadable"]
         self.partly |= batch["partly"]
         for group in batch["groups"]:
-            predicted = self.network.pool_time(self(group["clips"])).cpu()
+            predicted = of_whole_videos(
+                lambda *clips: self.network.pool_time(self(clips)), group["clips"], self.recipe.clips
+            ).cpu()
             self.predictions |= zip(group["index"].tolist(), predicted, strict=True)
 
     def on_test_epoch_end(self) -> None:
@@ -171,10 +173,13 @@ class FrozenStream(L.LightningModule):
     def predict_step(self, batch: WholeBatch, batch_idx: int) -> None:
         self.unreadable |= batch["unreadable"]
         for group in batch["groups"]:
-            clips = [prepare(cast(Tensor, clip), self.clips) for clip in group["clips"]]
-            features = self.network.pool_time(self.network.forward_features(*clips).float()).cpu()
+            features = of_whole_videos(self._features, group["clips"], self.clips).cpu()
             for index, feature in zip(group["index"].tolist(), features, strict=True):
                 self.keep(index, feature, batch["partly"].get(index))
+
+    def _features(self, *clips: Tensor) -> Tensor:
+        features = self.network.forward_features(*(prepare(clip, self.clips) for clip in clips))
+        return self.network.pool_time(features.float())
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)
@@ -187,6 +192,12 @@ def channels_last(network: VideoNetwork) -> VideoNetwork:
         if tensor.ndim in layouts:
             tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
     return network
+
+
+def of_whole_videos(compute: Callable[..., Tensor], clips: Sequence[Any], settings: Clips) -> Tensor:
+    """Compute something of uint8 clips `b c t h w`, averaged over their mirror images where that is set."""
+    found = compute(*clips)
+    return (found + compute(*map(mirror, clips))) / 2 if settings.test_flip else found
 
 
 def prepare(clip: Tensor, clips: Clips) -> Tensor:

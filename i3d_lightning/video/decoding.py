@@ -13,7 +13,7 @@ from torch import Tensor
 
 from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video import boundary
-from i3d_lightning.video.frames import VideoInfo, count_frames, describe, read_frames
+from i3d_lightning.video.frames import VideoInfo, count_frames, describe, frames_shown, read_frames
 
 
 def probe(path: Path) -> VideoInfo:
@@ -34,6 +34,15 @@ def length(path: Path, *, fps: float) -> int:
     return boundary.ask(count_frames, path, fps)
 
 
+def shown(path: Path, *, fps: float) -> tuple[int, list[int]]:
+    """Count a video's own frames, and number those that each frame of its timeline at `fps` shows.
+
+    Raises:
+        UnreadableVideoError: The file is missing, empty or not a video.
+    """
+    return boundary.ask(frames_shown, path, fps)
+
+
 def pairs(path: Path, *, fps: float) -> int:
     """Count the pairs of neighbouring frames of a video's timeline, of which each has a flow field.
 
@@ -47,7 +56,14 @@ def pairs(path: Path, *, fps: float) -> int:
 
 
 def read_clip(
-    path: Path, start: int, frames: int, *, fps: float, short_side: int, step: int = 1
+    path: Path,
+    start: int,
+    frames: int,
+    *,
+    fps: float,
+    short_side: int,
+    step: int = 1,
+    period: int | None = None,
 ) -> UInt8[Tensor, "c t h w"]:
     """Read frames of a video's timeline, upright, looped where the video is shorter.
 
@@ -61,23 +77,23 @@ def read_clip(
         fps: Frame rate of the timeline, in frames per second.
         short_side: Length of the frames' shorter side, in pixels.
         step: Distance between the frames read: 1 for consecutive ones.
+        period: Frames after which a looped video starts again, where that is before its end.
 
     Raises:
         UnreadableVideoError: The file is missing, empty, not a video, too little of it is left, or it would
             cost more than `budgets` allow.
     """
-    images, position = boundary.read(read_frames, path, start, frames, fps, short_side, step)
+    images, position = boundary.read(read_frames, path, start, frames, fps, short_side, step, period)
     return torch.from_numpy(images[position]).permute(3, 0, 1, 2)
 
 
 def read_video(
     path: Path, *, fps: float, short_side: int, most: int, least: int = 1
 ) -> UInt8[Tensor, "c t h w"]:
-    """Read a whole video, or `most` frames from its middle; one shorter than `least` frames is looped.
+    """Read a whole video, or its first `most` frames; one shorter than `least` frames is looped.
 
     Raises:
         UnreadableVideoError: As `read_clip`.
     """
-    total = length(path, fps=fps)
-    frames = min(total, most)
-    return read_clip(path, (total - frames) // 2, max(frames, least), fps=fps, short_side=short_side)
+    frames = min(length(path, fps=fps), most)
+    return read_clip(path, 0, max(frames, least), fps=fps, short_side=short_side)

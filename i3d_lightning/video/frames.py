@@ -73,8 +73,22 @@ def count_frames(path: Path, fps: float) -> int:
     return read_timeline(path).length(fps)
 
 
+def frames_shown(path: Path, fps: float) -> tuple[int, list[int]]:
+    """Count a video's own frames, and number those that each frame of its timeline at `fps` shows."""
+    timeline = read_timeline(path)
+    return timeline.frames, timeline.shown(fps)
+
+
 def read_frames(
-    path: Path, start: int, frames: int, fps: float, short_side: int, step: int, *, empty: Empty
+    path: Path,
+    start: int,
+    frames: int,
+    fps: float,
+    short_side: int,
+    step: int,
+    period: int | None,
+    *,
+    empty: Empty,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read frames of a video's timeline, each that differs once.
 
@@ -85,6 +99,7 @@ def read_frames(
         fps: Frame rate of the timeline, in frames per second.
         short_side: Length of the frames' shorter side, in pixels.
         step: Distance between the frames read.
+        period: Frames after which a looped video starts again, where that is before its end.
         empty: Makes the array that frames are written to.
 
     Returns:
@@ -99,7 +114,7 @@ def read_frames(
         raise UnreadableVideoError(
             f"{path} breaks off after {length} of {frames} frames: download it again or leave it out."
         )
-    wanted = (start + step * np.arange(frames)) % length
+    wanted = (start + step * np.arange(frames)) % min(length, period or length)
     distinct, position = np.unique(wanted, return_inverse=True)
     moments = [timeline.moment(frame, fps) for frame in distinct.tolist()]
     return _decode(path, timeline, moments, short_side, empty), position

@@ -27,7 +27,9 @@ class ImageFrames:
     def length(self, video: VideoFile) -> int:
         return 1
 
-    def read(self, video: VideoFile, start: int, frames: int) -> UInt8[Tensor, "3 t h w"]:
+    def read(
+        self, video: VideoFile, start: int, frames: int, period: int | None = None
+    ) -> UInt8[Tensor, "3 t h w"]:
         """Read the image, as often as frames are asked for.
 
         Raises:

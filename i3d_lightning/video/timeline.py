@@ -48,6 +48,7 @@ class Timeline:
         first: When the first frame appears.
         end: When the last frame disappears.
         slack: How far the clock may be off because it counts whole ticks.
+        times: When each frame appears, rising.
         keyframes: Time and packet number of each frame that decoding can start at, by time.
         reordering: Frames within which decoded frames may bear each other's times.
         stamped: Whether packets have times; else frame k is displayed at tick k.
@@ -63,6 +64,7 @@ class Timeline:
     first: int
     end: int
     slack: Fraction
+    times: tuple[int, ...]
     keyframes: tuple[tuple[int, int], ...]
     reordering: int
     stamped: bool
@@ -80,6 +82,11 @@ class Timeline:
     def moment(self, frame: int, fps: float) -> int:
         """Give the latest time at which the source frame that is frame `frame` at `fps` may appear."""
         return self.first + int(frame / _exact(fps) / self.tick + self.slack)
+
+    def shown(self, fps: float) -> list[int]:
+        """Number the source frames that are on display at a frame rate."""
+        moments = (self.moment(frame, fps) for frame in range(self.length(fps)))
+        return [max(0, bisect_right(self.times, moment) - 1) for moment in moments]
 
     def packet_before(self, moment: int) -> int:
         """Find the packet from which the frame on display at a moment can be decoded."""
@@ -152,6 +159,7 @@ def _read_timeline(path: Path, size: int, modified: int) -> Timeline:
             end=end,
             # where milliseconds are counted, the second frame at 30 fps is said to appear after 33 of them
             slack=Fraction(1, 2) if frame > 1 else Fraction(0),
+            times=tuple(times),
             keyframes=tuple(sorted(keyframes)),  # type: ignore[type-var, arg-type]
             # AVI has no display times: where there are B-frames, frames bear those of decoding order
             reordering=_REORDERING if container.format.name == "avi" and context.has_b_frames else 0,

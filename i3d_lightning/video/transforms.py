@@ -50,16 +50,22 @@ def _room(shape: torch.Size, size: int) -> tuple[int, int]:
     return height - size, width - size
 
 
-def flip(clip: UInt8[Tensor, "c t h w"]) -> UInt8[Tensor, "c t h w"]:
+def flip(clip: UInt8[Tensor, "*b c t h w"]) -> UInt8[Tensor, "*b c t h w"]:
     """Mirror every RGB frame from left to right."""
     return clip.flip(-1)
 
 
-def flip_flow(clip: UInt8[Tensor, "2 t h w"]) -> UInt8[Tensor, "2 t h w"]:
+def flip_flow(clip: UInt8[Tensor, "*b 2 t h w"]) -> UInt8[Tensor, "*b 2 t h w"]:
     """Mirror every flow field from left to right: what moved right now moves left."""
     mirrored = clip.flip(-1)
-    mirrored[0] = 255 - mirrored[0]
+    horizontal = mirrored.select(-4, 0)
+    horizontal.copy_(255 - horizontal)
     return mirrored
+
+
+def mirror(clip: UInt8[Tensor, "b c t h w"]) -> UInt8[Tensor, "b c t h w"]:
+    """Mirror a batch of clips from left to right, RGB (3 channels) or flow (2 channels)."""
+    return flip_flow(clip) if clip.shape[1] == 2 else flip(clip)
 
 
 def photometric_jitter(

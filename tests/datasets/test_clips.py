@@ -16,7 +16,10 @@ from i3d_lightning.datasets.clips import (
     worst,
 )
 from i3d_lightning.datasets.registry import read_dataset
-from i3d_lightning.flow import FlowFromFrames, FlowStore
+from i3d_lightning.datasets.split import Video
+from i3d_lightning.errors import InputError
+from i3d_lightning.flow import FlowFromFrames, FlowStore, FlowToCome, compute_all
+from i3d_lightning.networks import paper
 from i3d_lightning.recipe import Clips, Flow
 from i3d_lightning.video.damage import Damage
 from i3d_lightning.video.decoding import read_clip, read_video
@@ -101,7 +104,7 @@ def test_flow_is_flipped_with_its_sign(videos):
         def length(self, video):
             return 9
 
-        def read(self, video, start, frames):
+        def read(self, video, start, frames, period=None):
             return torch.full((2, frames, 24, 24), 200, dtype=torch.uint8)
 
     clips = TrainingClips(videos, [Flow()], dataclasses.replace(CLIPS, photometric_jitter=0.5), 0)
@@ -137,7 +140,7 @@ def test_validation_is_the_clip_in_the_middle(videos, bad):
 
 @pytest.mark.parametrize(
     ("test_frames", "train_frames", "frames"),
-    [(10, 9, [*range(1, 11)]), (99, 9, [*range(12)]), (99, 14, [*range(12), 0, 1])],
+    [(10, 9, [*range(10)]), (99, 9, [*range(12)]), (99, 14, [*range(12), 0, 1])],
 )
 def test_whole_videos(videos, test_frames, train_frames, frames):
     clips = dataclasses.replace(CLIPS, test_frames=test_frames, train_frames=train_frames)
@@ -145,6 +148,87 @@ def test_whole_videos(videos, test_frames, train_frames, frames):
     video = centre_crop(read_video(videos[3].path, fps=25.0, short_side=32, most=99), 24)
     assert torch.equal(item["clips"][0], video[:, frames])
     assert (item["index"], item["label"], item["error"]) == (3, videos[3].label, None)
+
+
+@pytest.mark.parametrize("architecture", paper(), ids=lambda a: a.name)
+def test_a_long_video_is_tested_on_its_first_ten_seconds_whatever_the_network(make_video, architecture):
+    """As the authors do (kinetics-i3d, issue 28); of a video at 30 fps these are its first 300 frames."""
+    video = Video("long", make_video(frames=400, fps=30), 0, "")
+    clips = dataclasses.replace(architecture.clips, short_side=48, crop=48)
+    (seen,) = WholeVideos([video], [RGBFrames(25.0, 48, clips.snapshot)], clips)[0]["clips"]
+    middle = clips.snapshot // 2
+    shown = [frame * 30 // 25 for frame in range(middle, clips.test_frames, clips.snapshot)]
+    assert shown[-1] in range(280, 300)
+    own = read_clip(video.path, 0, 300, fps=30.0, short_side=48)
+    assert torch.equal(seen, centre_crop(own, 48)[:, shown])
+
+
+@pytest.mark.parametrize("side", [0, 31, 32])
+def test_another_crop_at_test_alone(videos, side):
+    clips = dataclasses.replace(CLIPS, test_crop=side, train_frames=12)
+    (tested,) = WholeVideos(videos, [FRAMES], clips)[0]["clips"]
+    whole = read_clip(videos[0].path, 0, 10, fps=25.0, short_side=32)
+    assert whole.shape[2:] == (32, 40)
+    top, left = {0: (4, 8), 31: (0, 4), 32: (0, 4)}[side]
+    side = side or 24
+    assert torch.equal(tested, whole[:, :, top : top + side, left : left + side])
+    for other in (training(videos, clips), CentreClips(videos, [FRAMES], clips)):
+        assert other[0]["clips"][0].shape == (3, 12, 24, 24)
+
+
+FLOW = Flow(scales=1, warps=1, inner_iterations=2, outer_iterations=1, bound=4.0)
+
+
+@pytest.mark.parametrize("source", ["stored", "computed"])
+def test_a_short_video_seen_jointly_starts_again_in_both_at_once(videos, tmp_path, source):
+    """Of 12 frames there are 11 fields: the twelfth frame, which has none, is left out of the loop."""
+    video = videos[0]
+    store = FlowStore(tmp_path, FLOW, 25.0, 32)
+    store.compute([video.file], progress=False)
+    fields = store.read(video.file, 0, 11)
+    frames = read_clip(video.path, 0, 12, fps=25.0, short_side=32)
+    sources = [FRAMES, store if source == "stored" else FlowFromFrames(25.0, 32)]
+    clips = dataclasses.replace(CLIPS, crop=32, train_frames=26, test_frames=99, flip=False)
+    looped = torch.arange(26) % 11
+    for whole in (WholeVideos, CentreClips):
+        rgb, flow = seen_together(whole([video], sources, clips)[0])
+        assert torch.equal(rgb, centre_crop(frames, 32)[:, looped])
+        assert (flow.int() - centre_crop(fields, 32)[:, looped].int()).abs().max() <= 1
+    for clip in seen_together(TrainingClips([video], sources, clips, 0)[3]):
+        assert torch.equal(clip, clip[:, looped])
+        assert not torch.equal(clip[:, 0], clip[:, 10])
+    snapshots = [RGBFrames(25.0, 32, snapshot=4), sources[1]]
+    clips = dataclasses.replace(clips, train_frames=24, snapshot=4, test_frames=96)
+    rgb, _ = seen_together(WholeVideos([video], snapshots, clips)[0])
+    assert torch.equal(rgb, centre_crop(frames, 32)[:, [2, 6, 10, 14 - 11, 18 - 11, 22 - 22]])
+
+
+def seen_together(item):
+    return [compute_all([clip], FLOW)[0] if isinstance(clip, FlowToCome) else clip for clip in item["clips"]]
+
+
+def test_flow_of_another_shape_than_the_frames_is_refused(videos):
+    """Flow images of 340x256 px beside frames of 341x256 px are usual; squeezed ones are of other places."""
+
+    class Images:
+        is_flow = True
+
+        def __init__(self, width):
+            self.width = width
+
+        def length(self, video):
+            return 11
+
+        def read(self, video, start, frames, period=None):
+            return torch.zeros(2, frames, 32, self.width, dtype=torch.uint8)
+
+    clips = dataclasses.replace(CLIPS, crop=32)
+    for width in (38, 39, 40, 42):
+        joint = TrainingClips(videos, [FRAMES, Images(width)], clips, 0)
+        assert all(clip.shape[2:] == (32, 32) for number in range(12) for clip in joint[number]["clips"])
+    with pytest.raises(InputError, match=r"frames of .*avi are 40x32 px, but its flow is 32x32 px"):
+        TrainingClips(videos, [FRAMES, Images(32)], clips, 0)[0]
+    assert TrainingClips(videos, [Images(32)], clips, 0)[0]["clips"] is not None
 
 
 def test_an_unreadable_test_video_says_why(bad):
@@ -172,8 +256,8 @@ def test_what_is_seen_jointly_is_cropped_and_mirrored_alike(videos):
         def length(self, video):
             return super().length(video) - 1
 
-        def read(self, video, start, frames):
-            return super().read(video, start, frames)[:2]
+        def read(self, video, start, frames, period=None):
+            return super().read(video, start, frames, period)[:2]
 
     clips = TrainingClips(videos, [FRAMES, Double(25.0, 32)], CLIPS, 0)
     mirrored = 0

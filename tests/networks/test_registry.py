@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import TINY, run_one
+import torch
+from tiny import SMALLEST, TINY, run_one
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks import ARCHITECTURES, paper
+from i3d_lightning.networks.registry import check_clips
+from i3d_lightning.networks.size import example_clips
 from i3d_lightning.predict.predictor import Predictor
-from i3d_lightning.recipe import FLOW_PRESETS
+from i3d_lightning.recipe import FLOW_PRESETS, Training
 from i3d_lightning.study.planner import WEIGHTS
 from i3d_lightning.study.recipes import recipe_for
 from i3d_lightning.study.workspace import Workspace
@@ -91,6 +95,29 @@ def test_every_row_of_table_1_has_its_clips():
     assert seen["fused-3d"] == (5, 25, 250)
     assert seen["i3d"] == (64, 250, 250)
     assert (spec["c3d"].short_side, spec["c3d"].crop) == (128, 112)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a.name)
+def test_another_crop_at_test_is_taken_or_refused(architecture):
+    """By every network as it says, built for frames of 32 px and given 47."""
+    least = {"train_frames": architecture.smallest[0], "test_frames": architecture.smallest[0]}
+    clips = replace(architecture.clips, short_side=48, crop=32, **SMALLEST.get(architecture.name, least))
+    with pytest.raises(InputError, match=rf"test_crop is 24, but {architecture.name} takes 32 or more"):
+        check_clips(architecture, replace(clips, test_crop=24))
+    check_clips(architecture, replace(clips, test_crop=32))
+    tested = replace(clips, test_crop=47)
+    if architecture.one_size:
+        with pytest.raises(
+            InputError, match=r"test_crop is 47, but c3d is built for one size, clips\.crop \(32"
+        ):
+            check_clips(architecture, tested)
+        return
+    check_clips(architecture, tested)
+    for stream in architecture.streams:
+        network = architecture.build(3, stream, clips, Training()).eval()
+        with torch.inference_mode():
+            logits = network(*example_clips(stream, replace(tested, crop=tested.test_side)))
+        assert logits.shape[:2] == (1, 3)
 
 
 def test_clips_that_are_no_whole_snapshots_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import broken
 import numpy as np
@@ -72,12 +73,27 @@ def test_frames_are_normalised_as_the_weights_say(save, video, mean, std):
         save(clips=Clips(short_side=32, crop=32, test_frames=8, train_frames=4, mean=mean, std=std))
     )
     found = dict(predictor(video))
-    clip = read_clip(video, 2, 8, fps=25.0, short_side=32)
+    clip = read_clip(video, 0, 8, fps=25.0, short_side=32)
     seen = crop(clip, *centre_place(clip.shape, 32), 32).double().mean((1, 2, 3)).numpy() / 255
     expected = np.exp((seen - mean) / std)
     expected /= expected.sum()
     np.testing.assert_allclose([found[name] for name in ("Red", "Green", "Blue")], expected, atol=1e-5)
     assert [name for name, _ in predictor(str(video), top=1)] == ["Green"]
+
+
+def test_the_crop_and_the_mirror_image_of_test_are_the_weights(save, video):
+    """Mirror images change nothing that this network sees, but are seen."""
+    for clips in (
+        replace(CLIPS, short_side=32, crop=24),
+        replace(CLIPS, crop=24, test_crop=31, test_flip=True),
+    ):
+        predictor = Predictor(save(clips=clips))
+        seen: list[torch.Tensor] = []
+        predictor.network.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+        predictor(video)
+        side = clips.test_crop or 24
+        assert [clip.shape[2:] for clip in seen] == [(8, side, side)] * (2 if clips.test_flip else 1)
+        assert torch.equal(seen[-1].flip(-1), seen[0]) == clips.test_flip
 
 
 def test_what_is_said_of_a_video_read_in_part_names_how_much(save, video, tmp_path, capsys, caplog):

@@ -4,14 +4,18 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from tiny import TINY
 from torch import nn
 from torch.utils.data import DataLoader
 
 from i3d_lightning.datasets.clips import collate_whole
+from i3d_lightning.datasets.datamodule import VideoDataModule
+from i3d_lightning.datasets.registry import read_dataset
+from i3d_lightning.flow import FlowStore
 from i3d_lightning.networks.i3d import I3D
 from i3d_lightning.networks.inception import Inception
 from i3d_lightning.networks.network import VideoNetwork
-from i3d_lightning.recipe import Clips, Recipe, Training
+from i3d_lightning.recipe import Clips, Recipe, Training, compose
 from i3d_lightning.training.streams import FrozenStream, VideoStream, prepare
 
 
@@ -72,6 +76,80 @@ def test_a_batch_and_its_videos_one_by_one_have_the_same_features():
     trainer().predict(stream, whole_videos(2, size=1), return_predictions=False)
     for index in together:
         torch.testing.assert_close(together[index], kept[index], atol=1e-4, rtol=1e-4)
+
+
+class Left(VideoNetwork):
+    """It sees the left half of RGB and flow, so that a mirror image is another thing to it."""
+
+    feature_size = 5
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.scale = nn.Parameter(torch.ones(()))
+        self.reset_classifier(3)
+        nn.init.normal_(self.classifier.weight)
+
+    def forward_features(self, *clips: torch.Tensor) -> torch.Tensor:
+        return torch.cat([(self.scale * c[..., : c.shape[-1] // 2]).mean((3, 4)) for c in clips], 1).exp()
+
+
+def test_a_video_and_its_mirror_image_are_averaged_at_test():
+    """Logits and frozen features alike; what moved right in flow moves left in its mirror image."""
+    random = torch.Generator().manual_seed(0)
+    videos = [
+        tuple(torch.randint(0, 256, (c, 4, 6, 6), dtype=torch.uint8, generator=random) for c in (3, 2))
+        for _ in range(3)
+    ]
+    loader = DataLoader(
+        [
+            {"clips": clips, "label": 0, "index": i, "error": None, "partly": None}
+            for i, clips in enumerate(videos)
+        ],
+        batch_size=2,
+        collate_fn=collate_whole,
+    )
+    network, settings = Left(), Clips(test_flip=True)
+    stream, kept = VideoStream(network, 3, Recipe(clips=settings), 0), {}
+    trainer().test(stream, loader, verbose=False)
+    logits = torch.stack([stream.predictions[i] for i in range(3)])
+    frozen = FrozenStream(network, settings, lambda index, feature, partly: kept.update({index: feature}))
+    trainer().predict(frozen, loader, return_predictions=False)
+    features = torch.stack([kept[i] for i in range(3)])
+
+    seen = []
+    for rgb, flow in videos:
+        mirrored = flow.flip(-1)
+        mirrored[0] = 255 - mirrored[0]
+        seen.append([(rgb, flow), (rgb.flip(-1), mirrored)])
+    expected = torch.stack(
+        [
+            torch.stack(
+                [network.forward_features(*(c[None] / 127.5 - 1 for c in view))[0].mean(1) for view in views]
+            )
+            for views in seen
+        ]
+    )
+    assert not torch.allclose(expected[:, 0], expected[:, 1], rtol=0.01)
+    torch.testing.assert_close(features, expected.mean(1))
+    torch.testing.assert_close(logits, network.classifier(features), atol=1e-5, rtol=1e-5)
+
+
+def test_flow_that_is_computed_in_time_is_mirrored_as_stored_flow_is(tiny_ucf, tmp_path):
+    split = read_dataset("ucf101", tiny_ucf, 1)
+    found = []
+    for source in ("stored", "computed"):
+        settings = compose(
+            Recipe(), TINY, {"flow": {"source": source}, "clips": {"flip": True, "test_flip": True}}
+        )
+        store = FlowStore(tmp_path, settings.flow, settings.clips.fps, settings.clips.short_side)
+        store.compute([video.file for video in split.test[:2]], progress=False)
+        data, kept = VideoDataModule(split, "joint", settings, 0, tmp_path).whole(split.test[:2]), {}
+        stream = FrozenStream(
+            Left(), settings.clips, lambda i, feature, _, kept=kept: kept.update({i: feature})
+        )
+        trainer().predict(stream, datamodule=data, return_predictions=False)
+        found.append(torch.stack([kept[0], kept[1]]))
+    torch.testing.assert_close(*found, atol=2e-3, rtol=2e-3)
 
 
 def test_dropout_depends_on_seed_and_position_alone():

@@ -23,7 +23,7 @@ from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video import budgets
 from i3d_lightning.video.container import is_sound, open_video, packets_of, reason
 from i3d_lightning.video.damage import note
-from i3d_lightning.video.timeline import Timeline, read_timeline
+from i3d_lightning.video.timeline import Timeline, displayed, read_timeline
 
 Empty = Callable[[tuple[int, ...]], np.ndarray]
 """Makes an array of bytes of a shape, where the caller wants it."""
@@ -76,7 +76,7 @@ def count_frames(path: Path, fps: float) -> int:
 def frames_shown(path: Path, fps: float) -> tuple[int, list[int]]:
     """Count a video's own frames, and number those that each frame of its timeline at `fps` shows."""
     timeline = read_timeline(path)
-    return timeline.frames, timeline.shown(fps)
+    return timeline.frames, displayed(timeline, fps)
 
 
 def read_frames(

@@ -83,11 +83,6 @@ class Timeline:
         """Give the latest time at which the source frame that is frame `frame` at `fps` may appear."""
         return self.first + int(frame / _exact(fps) / self.tick + self.slack)
 
-    def shown(self, fps: float) -> list[int]:
-        """Number the source frames that are on display at a frame rate."""
-        moments = (self.moment(frame, fps) for frame in range(self.length(fps)))
-        return [max(0, bisect_right(self.times, moment) - 1) for moment in moments]
-
     def packet_before(self, moment: int) -> int:
         """Find the packet from which the frame on display at a moment can be decoded."""
         margin = self.reordering * (self.end - self.first) // self.frames
@@ -95,6 +90,14 @@ class Timeline:
         return self.keyframes[known - 1][1] if known else 0
 
 
+@lru_cache(maxsize=64)  # asked for twice a clip
+def displayed(timeline: Timeline, fps: float) -> list[int]:
+    """Number the source frames that are on display at a frame rate."""
+    moments = (timeline.moment(frame, fps) for frame in range(timeline.length(fps)))
+    return [max(0, bisect_right(timeline.times, moment) - 1) for moment in moments]
+
+
+@lru_cache
 def _exact(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)  # 30000/1001 and its like
 

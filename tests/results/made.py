@@ -12,7 +12,14 @@ import yaml
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.recipe import digest, plain
 from i3d_lightning.results.predictions import Predictions
-from i3d_lightning.results.runs import CONFIG, FINGERPRINT, PREDICTIONS, write_json, write_result
+from i3d_lightning.results.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    FINGERPRINT,
+    PREDICTIONS,
+    write_json,
+    write_result,
+)
 from i3d_lightning.results.scores import Score
 
 EMPTY: Mapping = MappingProxyType({})
@@ -65,6 +72,7 @@ def write_run(
         logits[int(video[1:])] = np.nan
     predictions(logits, np.arange(of) % 3).save(folder / PREDICTIONS)
     (folder / CONFIG).write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
+    write_json(folder / ENVIRONMENT, {"cpu_threads": 1})
     write_json(folder / FINGERPRINT, {"protocol": experiment.protocol})
     result = {
         "experiment": plain(experiment),

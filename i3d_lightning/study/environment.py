@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
@@ -17,12 +18,15 @@ import torch
 
 from i3d_lightning.files import file_sha256
 from i3d_lightning.registry import plugins
+from i3d_lightning.video.cores import available_cores
 
 PACKAGES = (
     "i3d-lightning", "torch", "torchvision", "lightning", "numpy", "scipy", "numba", "av",
     "opencv-python-headless",
 )  # fmt: skip
 """Those that numbers go through."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables that say among how many threads sums are divided."""
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -39,7 +43,9 @@ def environment() -> dict[str, Any]:
         "plugins": {name: file_sha256(file) for name, file in plugins().items()},
         "cpu": f"{_cpu()}, {torch.backends.cpu.get_cpu_capability()}",
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["cpu"],
+        "cores": available_cores(),
         "cpu_threads": torch.get_num_threads(),
+        "thread_variables": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "command": sys.argv,
     }
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -172,7 +174,7 @@ def prepare(original: Original, space: Workspace, moved: Moved, *, fresh: bool, 
         space: Where runs and caches are kept; the repeat gets a folder of its own below.
         moved: Where things are now.
         fresh: Whether to compute flow and features anew; else those in the cache of `space` are used.
-        dry: Whether nothing will be run, so that the other processes that a run needs are not started.
+        dry: Whether nothing will be run: other processes that a run needs are not started, nothing is kept.
 
     Raises:
         InputError: Something that its result depends on is gone or not as it was.
@@ -192,7 +194,9 @@ def prepare(original: Original, space: Workspace, moved: Moved, *, fresh: bool, 
         space = Workspace(space.runs, space.cache, f"{space.name or 'rerun'}/{key}", trainer)
         if fresh:
             space = replace(space, cache=space.root / "cache")
-        _check_identity(original, study_run.identity_of(cell, space, original.processes), cell)
+        with TemporaryDirectory() if dry and fresh else nullcontext(space.cache) as cache:
+            found = study_run.identity_of(cell, replace(space, cache=Path(cache)), original.processes)
+        _check_identity(original, found, cell)
     return Repeat(original, cell, space, differing(before, now))
 
 

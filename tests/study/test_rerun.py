@@ -25,6 +25,7 @@ from i3d_lightning.experiment import Experiment
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.results.runs import is_complete
 from i3d_lightning.study import environment, rerun
+from i3d_lightning.study.workspace import Workspace
 
 PLUGIN = Path(__file__).parents[1] / "chaos" / "small.py"
 TARGET = "small-target-1/small"
@@ -161,6 +162,7 @@ def test_what_was_moved_is_asked_for(moved, capsys):
     assert "target is not a folder: say where small-target is now with --root." in repeat(capsys, run).error
     done = repeat(capsys, run, "--root=target", "--dry_run=true")
     assert (done.status, done.out.splitlines()[-1]) == (0, f"{run} can be repeated.")
+    assert not (moved / "runs" / "rerun").exists()
     shutil.move(moved / "runs" / STARTED_FROM, moved / "elsewhere")
     try:
         refused = repeat(capsys, run, "--root=target")
@@ -192,17 +194,21 @@ def test_other_data_and_other_weights_are_refused(home, tmp_path, capsys):
 
 def test_other_software_is_named_and_gets_a_repeat_of_its_own(home, capsys, monkeypatch):
     run = RUNS["origin"]
-    assert repeat(capsys, run).status == 0
-    here = environment.environment()
+
+    def place() -> str:
+        original = rerun.read(home / "runs" / run)
+        return rerun.prepare(original, Workspace(), rerun.Moved(), fresh=True, dry=True).space.name
+
+    here, before = environment.environment(), place()
     other = {**here, "packages": {**here["packages"], "torch": "9.9"}, "devices": ["a GPU"]}
     monkeypatch.setattr(rerun, "environment", lambda: other)
-    done = repeat(capsys, run, "--json")
-    assert json.loads(done.out.splitlines()[-1])["differs"] == {
+    done = repeat(capsys, run, "--dry_run=true", "--json")
+    assert json.loads(done.out)["differs"] == {
         "devices": [["cpu"], ["a GPU"]],
         "packages.torch": [here["packages"]["torch"], "9.9"],
     }
-    assert len(list(home.glob("runs/rerun/*"))) == 2
     assert "9.9" in repeat(capsys, run, "--dry_run=true").out
+    assert place() != before
 
     better = replace(PROTOCOLS["origin"], version=PROTOCOLS["origin"].version + 1)
     monkeypatch.setitem(PROTOCOLS._known, "origin", better)

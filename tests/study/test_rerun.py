@@ -199,7 +199,7 @@ def test_other_software_is_named_and_gets_a_repeat_of_its_own(home, capsys, monk
         original = rerun.read(home / "runs" / run)
         return rerun.prepare(original, Workspace(), rerun.Moved(), fresh=True, dry=True).space.name
 
-    here, before = environment.environment(), place()
+    before, here = place(), environment.environment()
     other = {**here, "packages": {**here["packages"], "torch": "9.9"}, "devices": ["a GPU"]}
     monkeypatch.setattr(rerun, "environment", lambda: other)
     done = repeat(capsys, run, "--dry_run=true", "--json")

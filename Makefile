@@ -17,7 +17,7 @@ READY = $(VENV)/.ready
 I3D = $(VENV)/bin/i3d
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench test test-all chaos lint ci clean
+.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench numbers test test-all chaos lint ci clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ notebook: $(READY) ## Open the notebook on the results
 
 bench: $(READY) ## Measure speed and memory beside their baselines (ARGS="inference flow" measures those alone)
 	@$(VENV)/bin/python benchmarks $(ARGS)
+
+numbers: $(READY) ## Fill the numbers in documents from docs/results (ARGS="--store NAME runs/..." stores runs there first)
+	@$(VENV)/bin/python docs/fill.py $(ARGS)
 
 test: $(READY) ## Run the tests
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow" --ignore=tests/chaos

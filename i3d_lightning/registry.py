@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -82,12 +82,18 @@ class Registry(Generic[T]):
         return [name for name in self._known if fnmatchcase(name, pattern)]
 
 
-_imported: list[str] = []
+_imported: dict[str, None] = {}
+_plugins: dict[str, Path] = {}
 
 
 def imported() -> tuple[str, ...]:
     """List the modules that `import_plugins` was told to import, so that another process can be told so."""
     return tuple(_imported)
+
+
+def plugins() -> Mapping[str, Path]:
+    """Give the file of each module that `import_plugins` imported, those of installed packages too."""
+    return _plugins
 
 
 def import_plugins(modules: Iterable[str] = ()) -> None:
@@ -102,6 +108,7 @@ def import_plugins(modules: Iterable[str] = ()) -> None:
     for entry in entry_points(group=GROUP):
         try:
             entry.load()
+            _note(entry.module)
         except Exception as error:  # a plugin may fail in any way
             raise InputError(
                 f"The plugin '{entry.name}' ({entry.value}) cannot be imported: {error}."
@@ -119,4 +126,10 @@ def import_plugins(modules: Iterable[str] = ()) -> None:
             raise InputError(f"--import {module}: it cannot be imported ({error}).") from error
         if is_file and Path(found.__file__ or "").resolve() != path.resolve():
             raise InputError(f"--import {module}: there is another module '{path.stem}': rename the file.")
-        _imported.append(str(path.resolve()) if is_file else module)
+        _imported[str(path.resolve()) if is_file else module] = None
+        _note(found.__name__)
+
+
+def _note(module: str) -> None:
+    if file := sys.modules[module].__file__:
+        _plugins[module] = Path(file)

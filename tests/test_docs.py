@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fill
 import pytest
 import torch
 from jsonargparse import ArgumentParser
@@ -163,6 +164,10 @@ def test_files_and_tests_that_documents_name_exist(name, span):
 def test_experiments_that_documents_name_exist():
     there = {path.name for path in ROOT.glob("experiments/*.yaml")}
     assert [span for _, span in spans(r"[\w-]+\.yaml") if span not in there] == []
+
+
+def test_numbers_in_documents_are_those_of_stored_results():
+    assert fill.stale() == [], "make numbers"
 
 
 def test_the_readme_is_one_page_and_so_is_contributing():

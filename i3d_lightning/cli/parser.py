@@ -50,6 +50,7 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
         "default": Path("cache/flow"),
         "help": "Folder that flow is kept in.",
     },
+    "run": {"type": Path, "help": "The folder of a run, or its name below the runs."},
     "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
     "other": {"help": "The run to compare it with."},
     "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},

@@ -28,9 +28,10 @@ VERSION = 3
 
 RESULT = "result.json"
 CONFIG = "config.yaml"
+ENVIRONMENT = "environment.json"
 FINGERPRINT = "fingerprint.json"
 PREDICTIONS = "predictions.npz"
-_SEALED = (CONFIG, PREDICTIONS)
+_SEALED = (CONFIG, ENVIRONMENT, PREDICTIONS)
 """Files with whose bytes a result stands or falls."""
 
 

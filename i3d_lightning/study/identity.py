@@ -106,14 +106,19 @@ def check_same(
     busy = f", which {holder} is writing to," if holder else ""
     if "protocol" not in before:
         raise InputError(f"{where}{busy} holds a run of an earlier version of this software: {remedy}.")
+    changes = [f"{key} was {old}, now {new}" for key, (old, new) in differing(before, now).items()]
+    if changes:
+        raise InputError(f"{where}{busy} holds a run with other settings ({'; '.join(changes)}): {remedy}.")
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """List what differs between two nested mappings: by dotted name, what it was and what it is now."""
     old, new = _flat(before), _flat(now)
-    differing = [
-        f"{key} was {old.get(key)}, now {new.get(key)}"
+    return {
+        key: (old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
-    ]
-    if differing:
-        raise InputError(f"{where}{busy} holds a run with other settings ({'; '.join(differing)}): {remedy}.")
+    }
 
 
 def check_alike(identity: Mapping[str, Any]) -> None:
@@ -122,12 +127,10 @@ def check_alike(identity: Mapping[str, Any]) -> None:
     Raises:
         InputError: One sees other data, other weights or other code than the first.
     """
-    first = _flat(ranks.by_first(lambda: dict(identity)))
-    mine = _flat(identity)
-    differing = [key for key in sorted(first.keys() | mine.keys()) if first.get(key) != mine.get(key)]
-    if differing:
+    unlike = differing(ranks.by_first(lambda: dict(identity)), identity)
+    if unlike:
         raise InputError(
-            f"Not all processes see the same ({', '.join(differing)}): give all of them the same files, and "
+            f"Not all processes see the same ({', '.join(unlike)}): give all of them the same files, and "
             "the same version of this software."
         )
 

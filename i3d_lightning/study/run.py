@@ -25,12 +25,15 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.flow import FlowStore
+from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.lease import Holder, held
 from i3d_lightning.protocols.base import PROTOCOLS, Job, Outcome
 from i3d_lightning.recipe import Recipe, compose, digest, plain
+from i3d_lightning.registry import imported
 from i3d_lightning.results.reading import PARTS, Reading, without
 from i3d_lightning.results.runs import (
     CONFIG,
+    ENVIRONMENT,
     FINGERPRINT,
     PREDICTIONS,
     RESULT,
@@ -48,6 +51,7 @@ from i3d_lightning.study.identity import check_alike, check_same, features_ident
 from i3d_lightning.study.planner import WEIGHTS, Cell
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training import checkpoints, precision
+from i3d_lightning.weights import WEIGHTS as PUBLISHED
 from i3d_lightning.weights import Weights, load_weights, save_weights
 
 log = logging.getLogger(__name__)
@@ -85,10 +89,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
     start, sha256 = ranks.by_first(lambda: _start(cell, space))
 
     def identify(recipe: Recipe, processes: int | None) -> _Resolved:
-        features = features_identity(experiment, recipe, sha256, cell.from_images)
-        return _Resolved(
-            recipe, features, run_identity(experiment, recipe, features, manifest.digest, processes)
-        )
+        return _identify(cell, recipe, manifest.digest, sha256, processes)
 
     def resolve(holder: Holder | None = None) -> _Resolved:
         """What the result depends on, settled and required as where it was started before."""
@@ -131,6 +132,25 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
     return result
 
 
+def identity_of(cell: Cell, space: Workspace, processes: int | None) -> dict[str, Any]:
+    """List all that the result of a cell would depend on, as data and weights are now; nothing is run.
+
+    Args:
+        cell: The cell; the pretraining that it starts from must be complete.
+        space: Where things are kept.
+        processes: How many train together, None where nothing depends on it.
+    """
+    experiment = cell.experiment
+    data = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests").digest
+    _, sha256 = ranks.by_first(lambda: _start(cell, space))
+    return _identify(cell, _with_precision(cell.recipe, None), data, sha256, processes).identity
+
+
+def _identify(cell: Cell, recipe: Recipe, data: str, weights: str | None, processes: int | None) -> _Resolved:
+    features = features_identity(cell.experiment, recipe, weights, cell.from_images)
+    return _Resolved(recipe, features, run_identity(cell.experiment, recipe, features, data, processes))
+
+
 def _alone(folder: Path, what: str, meanwhile: Callable[[Holder], object]) -> AbstractContextManager[None]:
     """Hold a run's folder; of several processes that share the run the first does, for all."""
     return held(folder, what, meanwhile) if ranks.is_first() else nullcontext()
@@ -145,10 +165,11 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
     _announce(cell, job)
     began = time.perf_counter()
     if ranks.is_first():
-        _describe(cell, job, identity)  # first, so that whoever waits knows what for
+        _describe(cell, job, identity, space)  # first, so that whoever waits knows what for
     if job.experiment.stream != "rgb" and job.recipe.flow.source == "stored":
         _compute_flow(job)
-    job = replace(job, loggers=tracking.loggers(job.experiment, job.recipe, job.folder, space.runs))
+    loggers = tracking.loggers(job.experiment, job.recipe, job.folder, space.runs, space.name)
+    job = replace(job, loggers=loggers)
     try:
         outcome = PROTOCOLS[job.experiment.protocol].run(job)
     finally:
@@ -232,26 +253,32 @@ def _compute_flow(job: Job) -> None:
 def _source(weights: Weights | None) -> dict[str, Any] | None:
     if weights is None:
         return None
+    published = weights.source in PUBLISHED
     return {
-        "source": weights.source,
+        "source": weights.source if published else str(Path(weights.source).absolute()),
         "sha256": weights.sha256,
         "provenance": weights.provenance,
     }
 
 
-def _describe(cell: Cell, job: Job, identity: Mapping[str, Any]) -> None:
-    """Write what is about to be run: config, environment and fingerprint."""
+def _describe(cell: Cell, job: Job, identity: Mapping[str, Any], space: Workspace) -> None:
+    """Write what is about to be run, all that `study.rerun` needs: config, environment and fingerprint."""
+    recipe = job.recipe
+    if recipe.flow.images:
+        recipe = compose(recipe, {"flow": {"source": str(folder_of_images(recipe.flow.source))}})
     config = {
         "experiment": plain(job.experiment),
-        "recipe": plain(job.recipe),
+        "recipe": plain(recipe),
         "weights": _source(job.weights),
         "preprocessing_differs": list(cell.differences),
-        "root": str(cell.root),
+        "root": str(cell.root.absolute()),
+        "import": list(imported()),
+        "trainer": plain(space.trainer),
         "classes": list(job.data.classes),
     }
     text = yaml.safe_dump(config, sort_keys=False)
     write_atomically(job.folder / CONFIG, lambda file: file.write(text.encode()))
-    write_json(job.folder / "environment.json", environment())
+    write_json(job.folder / ENVIRONMENT, environment())
     write_json(job.folder / FINGERPRINT, identity)
 
 

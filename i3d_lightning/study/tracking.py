@@ -52,8 +52,16 @@ class Curves(WandbLogger):
                 _report(error)
 
 
-def loggers(experiment: Experiment, recipe: Recipe, folder: Path, runs: Path) -> list[Any]:
-    """Make loggers of training curves: `curves/version_*/metrics.csv` in the run's folder, and wandb."""
+def loggers(experiment: Experiment, recipe: Recipe, folder: Path, runs: Path, name: str = "") -> list[Any]:
+    """Make loggers of training curves: `curves/version_*/metrics.csv` in the run's folder, and wandb.
+
+    Args:
+        experiment: What is run.
+        recipe: Its settings.
+        folder: Of the run.
+        runs: Folder of all runs.
+        name: The folder below these that the run is kept apart in, if any, which wandb shows in its name.
+    """
     found: list[Any] = [CSVLogger(folder, name="curves")]
     if mode() != "disabled" and ranks.is_first():
         try:
@@ -61,7 +69,7 @@ def loggers(experiment: Experiment, recipe: Recipe, folder: Path, runs: Path) ->
 
             started = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", PROJECT),
-                name=experiment.name,
+                name=(Path(name) / experiment.folder).as_posix(),
                 group=experiment.dataset,
                 dir=runs,
                 mode=mode(),  # type: ignore[arg-type]

@@ -12,10 +12,21 @@ import yaml
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.recipe import digest, plain
 from i3d_lightning.results.predictions import Predictions
-from i3d_lightning.results.runs import CONFIG, FINGERPRINT, PREDICTIONS, write_json, write_result
+from i3d_lightning.results.runs import (
+    CONFIG,
+    ENVIRONMENT,
+    FINGERPRINT,
+    PREDICTIONS,
+    write_json,
+    write_result,
+)
 from i3d_lightning.results.scores import Score
 
 EMPTY: Mapping = MappingProxyType({})
+MADE_ON: Mapping = {
+    "command": ["/bin/i3d", "grid", "my.yaml"], "code": "abc123",
+    "devices": ["cpu"], "cpu": "a CPU", "cpu_threads": 2,
+}  # fmt: skip
 ORDER = {"origin": 0, "fixed": 1, "full-ft": 2}
 
 
@@ -65,6 +76,7 @@ def write_run(
         logits[int(video[1:])] = np.nan
     predictions(logits, np.arange(of) % 3).save(folder / PREDICTIONS)
     (folder / CONFIG).write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
+    write_json(folder / ENVIRONMENT, MADE_ON)
     write_json(folder / FINGERPRINT, {"protocol": experiment.protocol})
     result = {
         "experiment": plain(experiment),
@@ -79,6 +91,7 @@ def write_run(
         "tested_on": "test",
         "identity": digest({"protocol": experiment.protocol}),
         "videos": of,
+        "seconds": 30.0,
         "train_videos": 40,
         "unreadable": {"train": {}, "test": {}},
         "partly_read": {"train": {}, "test": {}},

@@ -18,6 +18,7 @@ from i3d_lightning.files import file_sha256
 from i3d_lightning.recipe import digest
 from i3d_lightning.results.runs import (
     CONFIG,
+    ENVIRONMENT,
     FINGERPRINT,
     PREDICTIONS,
     RESULT,
@@ -106,7 +107,7 @@ DAMAGES = {
     },
     **{
         f"a bit of {name}": (lambda folder, n=name: flip(folder / n), re.escape(name) + DAMAGED)
-        for name in (RESULT, FINGERPRINT, CONFIG, PREDICTIONS)
+        for name in (RESULT, FINGERPRINT, CONFIG, ENVIRONMENT, PREDICTIONS)
     },
     "cut off": (lambda f: replace(f / PREDICTIONS, (f / PREDICTIONS).read_bytes()[:300]), DAMAGED),
     "another number": (

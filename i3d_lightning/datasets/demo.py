@@ -104,6 +104,7 @@ for _dataset in (
         recipe=_recipe(_IMAGENET),
         teaches="imagenet",
         images=True,
+        groups=False,
     ),
 ):
     register(replace(_dataset, family=FAMILY, root=ROOT, prepare=render_demo))

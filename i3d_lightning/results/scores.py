@@ -82,8 +82,7 @@ class Score:
         """Give the machine-readable line of `i3d experiment --json`."""
         return {
             "run": self.name,
-            "top1": round(self.predictions.accuracy(1), 4),
-            "top5": round(self.predictions.accuracy(5), 4),
+            **{name: value and round(value, 4) for name, value in self.predictions.as_json().items()},
             "videos": len(self.predictions.ids),
             "missing": self.missing,
             "unreadable": self.reading.counts("unreadable"),

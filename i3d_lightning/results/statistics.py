@@ -98,6 +98,8 @@ def pooled(parts: Sequence[Predictions]) -> Predictions:
         tuple(f"{number}/{video}" for number, part in enumerate(parts) for video in part.ids),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.logits for part in parts]),
+        tuple(group for part in parts for group in part.groups),
+        np.concatenate([part.leaked for part in parts]),
     )
 
 

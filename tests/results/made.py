@@ -19,18 +19,24 @@ EMPTY: Mapping = MappingProxyType({})
 ORDER = {"origin": 0, "fixed": 1, "full-ft": 2}
 
 
-def predictions(rows, labels, ids=None) -> Predictions:
-    """Predictions of these logits."""
-    ids = ids or tuple(f"v{i}" for i in range(len(rows)))
-    return Predictions(tuple(ids), np.array(labels), np.array(rows, dtype=np.float32))
+def predictions(rows, labels, ids=None, groups=None, leaked=()) -> Predictions:
+    """Predictions of these logits; each video is a group of its own where nothing else is said."""
+    ids = tuple(ids or (f"v{i}" for i in range(len(rows))))
+    known = np.array([video in leaked for video in ids], bool)
+    logits = np.array(rows, dtype=np.float32)
+    return Predictions(ids, np.array(labels), logits, tuple(groups or ids), known)
 
 
-def right_of(right: int, of: int) -> Predictions:
+def right_of(right: int, of: int, **known) -> Predictions:
     """Predictions of class 1, with `right` of `of` videos right."""
-    rows = np.zeros((of, 4), np.float32)
-    rows[:right, 1] = 1
-    rows[right:, 2] = 1
-    return predictions(rows, [1] * of)
+    return judged([n < right for n in range(of)], **known)
+
+
+def judged(correct, **known) -> Predictions:
+    """Predictions of class 1 that are right or wrong as said."""
+    rows = np.zeros((len(correct), 4), np.float32)
+    rows[np.arange(len(correct)), np.where(correct, 1, 2)] = 1
+    return predictions(rows, [1] * len(correct), **known)
 
 
 def score(

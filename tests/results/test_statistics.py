@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from results.made import predictions as made
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.results.predictions import Predictions
@@ -13,7 +14,7 @@ def predictions(answers, labels, classes=3) -> Predictions:
     logits = np.stack(
         [np.full(classes, np.nan) if a is None else np.eye(classes)[a] for a in answers]
     ).astype(np.float32)
-    return Predictions(tuple(f"v{i}" for i in range(len(answers))), np.array(labels), logits)
+    return made(logits, labels)
 
 
 def test_the_interval_is_the_binomial_one():
@@ -47,7 +48,7 @@ def test_equal_predictions_do_not_differ():
 
 def test_the_order_of_videos_does_not_matter_but_their_identity_does():
     one = predictions([0, 1, 2, 0], [0, 1, 1, 2])
-    backwards = Predictions(one.ids[::-1], one.labels[::-1], one.logits[::-1])
+    backwards = one.ordered(one.ids[::-1])
     assert compare(one, backwards).gained == 0
     with pytest.raises(InputError, match="1 videos are in one of them only, such as v3"):
         compare(one, predictions([0, 1, 2], [0, 1, 1]))
@@ -77,7 +78,7 @@ def test_splits_are_pooled_apart():
 
 
 def test_the_confusion_of_a_tie_is_with_another_class():
-    one = Predictions(("a", "b"), np.array([0, 1]), np.zeros((2, 3), np.float32))
+    one = made(np.zeros((2, 3)), [0, 1])
     assert np.diag(confusion(one, list("abc")).to_numpy()).sum() == one.correct().sum() == 0
 
 

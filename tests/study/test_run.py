@@ -240,7 +240,7 @@ def test_unreadable_videos_are_left_out_of_training_and_count_as_wrong_at_test(
         assert done.metrics["videos"] == 8
         row = done.predictions.ids.index("Red/v_Red_g01_c01.avi")
         assert np.isnan(done.predictions.logits[row]).all()
-        assert done.metrics["top5"] == pytest.approx(100 * 7 / 8)
+        assert done.metrics["top5"] is None  # of two classes it says nothing
 
 
 @pytest.mark.parametrize(

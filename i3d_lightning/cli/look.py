@@ -127,7 +127,7 @@ def compare(
     )
     if classes != others:
         raise InputError(f"{one} and {other} cannot be compared: their data sets' classes differ.")
-    difference = statistics.compare(before, after)
+    difference = statistics.compare([[before]], [[after]], known[one].cell.dataset)
     differently = known[one].reading.differently(known[other].reading)
     if json:
         unlike = {video: list(much) for video, much in differently.items()}

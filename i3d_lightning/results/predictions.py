@@ -180,3 +180,23 @@ def fuse(first: Predictions, second: Predictions) -> Predictions:
         raise InputError("Cannot fuse: the two streams were scored with different groups of videos.")
     logits = first.logits / 2 + second.logits / 2  # finite where both are
     return replace(first, logits=logits, leaked=first.leaked | second.leaked)
+
+
+def aligned(one: Predictions, other: Predictions) -> Predictions:
+    """Give `other` with its videos in the order of `one`.
+
+    Raises:
+        InputError: They are of different videos, or say something else of one.
+    """
+    alone = set(one.ids) ^ set(other.ids)
+    if alone:
+        raise InputError(
+            f"These predictions cannot be compared: {len(alone)} videos are in one of them only, "
+            f"such as {min(alone)}."
+        )
+    ordered = other if one.ids == other.ids else other.ordered(one.ids)
+    if not np.array_equal(one.labels, ordered.labels):
+        raise InputError("These predictions cannot be compared: they were scored against different labels.")
+    if one.groups != ordered.groups:
+        raise InputError("These predictions cannot be compared: their videos are grouped differently.")
+    return ordered

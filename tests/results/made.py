@@ -45,7 +45,9 @@ def score(
     """A score with `right` of `of` videos right."""
     one = "rgb" if stream == FUSION else stream
     return Score(
-        Experiment(architecture, one, pretraining, protocol, dataset, split, seed),
+        Experiment(
+            architecture, one, pretraining, protocol, dataset, split, seed, run.pop("pretraining_seed", 0)
+        ),
         stream,
         right_of(right, of),
         run.pop("missing", {"train": 0, "test": 0}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, NamedTuple
@@ -85,6 +85,8 @@ class Score:
             "run": self.name,
             **{name: value and round(value, 4) for name, value in self.predictions.as_json().items()},
             "videos": len(self.predictions.ids),
+            "groups": len(set(self.predictions.groups)),
+            "leaked": int(self.predictions.leaked.sum()),
             "missing": self.missing,
             "unreadable": self.reading.counts("unreadable"),
             "partly_read": self.reading.counts("partly"),
@@ -218,6 +220,8 @@ class Summary:
     @property
     def leaked(self) -> int:
         """How many test videos are known to be trained on too."""
+        if self.without_leaks is not None:
+            return self.sums.distinct - self.without_leaks.sums.distinct
         parts = (s.predictions for scores in self.by_seed for s in scores)
         return len({video for p in parts for video in np.array(p.ids)[p.leaked].tolist()})
 
@@ -263,8 +267,35 @@ class Summary:
         return total_deviation(list(by_pretraining.values()))
 
 
+def without_leaks(found: Iterable[Score]) -> list[Score]:
+    """Leave out of every run the test videos that any run of the same split knows to be trained on too.
+
+    Raises:
+        InputError: Nothing would be left to test on.
+    """
+    found = list(found)
+    leaked: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for score in found:
+        said = score.predictions
+        leaked[score.cell.dataset, score.experiment.split] |= set(np.array(said.ids)[said.leaked].tolist())
+    return [
+        replace(
+            score,
+            predictions=score.predictions.without_leaks(leaked[score.cell.dataset, score.experiment.split]),
+        )
+        for score in found
+    ]
+
+
 _Runs = dict[tuple[int, tuple[int, int]], Score]
 """By split and seeds."""
+
+
+def _by_cell(found: Iterable[Score]) -> dict[Cell, _Runs]:
+    cells: dict[Cell, _Runs] = {}
+    for score in found:
+        cells.setdefault(score.cell, {})[score.experiment.split, _seeds(score)] = score
+    return cells
 
 
 class Index:
@@ -281,14 +312,13 @@ class Index:
     def __init__(
         self, found: Iterable[Score], demo: bool | None = None, *, exclude_leaks: bool = False
     ) -> None:
-        self._cells: dict[Cell, _Runs] = defaultdict(dict)
-        for score in _alike(found):
-            self._cells[score.cell][score.experiment.split, _seeds(score)] = score
+        alike = list(_alike(found))
+        self._cells = _by_cell(alike)
         if demo is None:
             demo = bool(self._cells) and all(is_demo(cell.dataset) for cell in self._cells)
         self.demo = demo
         self.exclude_leaks = exclude_leaks
-        self._judged = _without_leaks(self._cells) if exclude_leaks else self._cells
+        self._judged = _by_cell(without_leaks(alike)) if exclude_leaks else self._cells
 
     def __iter__(self) -> Iterator[Summary]:
         for cell, runs in self._cells.items():
@@ -360,22 +390,6 @@ class Index:
         for (split, _), score in sorted(self._judged.get(cell, {}).items()):
             found.setdefault(split, []).append(score.predictions)
         return found
-
-
-def _without_leaks(cells: Mapping[Cell, _Runs]) -> dict[Cell, _Runs]:
-    """Leave out of every run the test videos that any run of the same split knows to be trained on too."""
-    leaked: dict[tuple[str, int], set[str]] = defaultdict(set)
-    for cell, runs in cells.items():
-        for (split, _), score in runs.items():
-            found = score.predictions
-            leaked[cell.dataset, split] |= set(np.array(found.ids)[found.leaked].tolist())
-    return {
-        cell: {
-            key: replace(score, predictions=score.predictions.without_leaks(leaked[cell.dataset, key[0]]))
-            for key, score in runs.items()
-        }
-        for cell, runs in cells.items()
-    }
 
 
 def is_demo(dataset: str) -> bool:

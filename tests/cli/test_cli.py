@@ -40,8 +40,9 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
     rows = [json.loads(line) for line in lines[-3:]]
     assert [r["run"].split("/")[1] for r in rows] == ["i3d-rgb", "i3d-flow", "i3d-rgb+flow"]
     for row in rows:
-        assert row.keys() == {"run", "top1", "top5", "videos", "missing", "unreadable", "partly_read"}
-        assert row["videos"] == 8
+        counts = {"videos", "groups", "leaked", "missing", "unreadable", "partly_read"}
+        assert row.keys() == {"run", "top1", "top5", *counts}
+        assert (row["videos"], row["leaked"]) == (8, 0)
         assert row["missing"] == {"train": 0, "test": 4}
         assert row["unreadable"] == row["partly_read"] == {"train": 0, "test": 0}
         assert 0 <= row["top1"] <= 100

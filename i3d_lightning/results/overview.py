@@ -19,8 +19,8 @@ COLUMNS = (*STREAMS, FUSION)
 STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", "joint": "Joint", FUSION: "RGB+Flow"}
 LEGEND = (
     "Top-1 %, mean over seeds. [low–high] is its 95 % interval over other videos like these: over groups "
-    "that share a source, or over videos where no groups are known. ± is the standard deviation of a run over "
-    "seeds, and over the pretraining where that was repeated; † leaves it out, as all start from one."
+    "that share a source, or over videos where no groups are known. ± is the standard deviation of a run "
+    "over seeds, and over the pretraining where that was repeated; † leaves it out, as all start from one."
 )
 LEAKS = "Numbers without leaks leave out the test videos that are trained on too."
 """What is to be added where these are shown."""

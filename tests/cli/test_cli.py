@@ -216,12 +216,16 @@ def test_two_runs_are_compared_on_the_same_videos(tiny_ucf, tmp_path, capsys):
     picture = tmp_path / "confusion.png"
     main(["compare", *names, runs, f"--confusion={picture}"])
     shown = capsys.readouterr().out
-    assert "on 8 videos:" in shown
-    assert "exact McNemar p = " in shown
+    assert "on 8 videos" in shown
+    assert "paired permutation test over " in shown
+    assert "exact McNemar test, as if videos were independent, p = " in shown
     assert "Green" in shown
     assert picture.read_bytes().startswith(b"\x89PNG")
     main(["compare", *names, runs, "--json"])
-    assert json.loads(capsys.readouterr().out)["videos"] == 8
+    line = json.loads(capsys.readouterr().out)
+    assert line["videos"] == 8
+    assert 0 < line["p"] <= 1
+    assert 0 < line["mcnemar"] <= 1
     assert "did you mean" in refused(capsys, "compare", names[0], names[1] + "0", runs)
 
 

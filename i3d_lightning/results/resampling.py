@@ -135,7 +135,8 @@ class Sums:
         Bayesian bootstrap, 1981) instead of counts: no split can come out empty.
         """
         weights = _weights(dataset, self.groups)
-        return 100.0 * ((weights @ self.right) / (weights @ self.videos)).mean(axis=1)
+        right, videos = (weights @ values.astype(np.float32) for values in (self.right, self.videos))
+        return 100.0 * (right / videos).astype(float).mean(axis=1)
 
 
 def correctness(seeds: Sequence[Predictions]) -> np.ndarray:

@@ -93,7 +93,7 @@ def test_the_interval_of_a_difference_holds_it_also_where_few_groups_differ(grou
     names = [f"g{n // 5}" for n in range(5 * groups)]
     limits = norm.ppf(shares) * np.sqrt(1.5)
     held, draws = [], []
-    for _ in range(200):
+    for _ in range(120):
         alike = random.normal(size=(groups, 1))
         noise = random.normal(size=(2, groups, 1)) / 2 + random.normal(size=(2, groups, 5)) / 2
         pair = [
@@ -105,7 +105,7 @@ def test_the_interval_of_a_difference_holds_it_also_where_few_groups_differ(grou
         before, after = (Sums.of(one).draws("set") for one in pair)
         low, high = percentiles(after - before)
         draws.append(low <= 100 * (shares[1] - shares[0]) <= high)
-    assert np.mean(held) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 200)
+    assert np.mean(held) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 120)
     assert np.mean(draws) >= (0.9 if groups == 60 else 0.8)  # what is made of them is a little short
 
 

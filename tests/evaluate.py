@@ -20,8 +20,8 @@ from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.flow import FlowStore
 from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.protocols.base import to_predictions
 from i3d_lightning.recipe import Clips
-from i3d_lightning.results.predictions import Predictions
 from i3d_lightning.study.recipes import recipe_for
 from i3d_lightning.training.streams import VideoStream, prepare
 
@@ -52,10 +52,11 @@ def main(root: Path, folder: Path, processes: int) -> None:
         trainer.test(stream, datamodule=module, verbose=False)
         if trainer.is_global_zero:
             rows = list(stream.predictions)
-            logits = torch.stack([stream.predictions[row] for row in rows]).numpy()
+            logits = [stream.predictions[row] for row in rows]
             videos = [data.test[row] for row in rows]
-            labels = torch.tensor([video.label for video in videos]).numpy()
-            predictions = Predictions(tuple(video.id for video in videos), labels, logits)
+            predictions = to_predictions(
+                videos, {video.id: row for video, row in zip(videos, logits, strict=True)}, len(data.classes)
+            )
             predictions.save(folder / str(processes) / f"{name}.npz")
 
 

@@ -394,7 +394,7 @@ def _show_table(space: Any) -> None:
         return
     summary = overview.summarise(found)
     layout = overview.layout(summary)
-    print_frame(layout, None, overview.LEGEND)
+    print_frame(layout, None, overview.legend(summary))
     csv, md = overview.write_tables(space.root, summary)
     print(f"Written to {csv} and {md}.")
     made = tables.all_tables(found)

@@ -22,6 +22,7 @@ def table(
     which: str = "all",
     format: str = "terminal",
     demo: bool | None = None,
+    exclude: str | None = None,
     json: bool = False,
 ) -> None:
     """Print the table of all runs, one of the paper's Tables 1 to 5, or what the paper's findings come to.
@@ -31,13 +32,18 @@ def table(
         format: `terminal`, `markdown` or `latex`.
         demo: Show the rendered data sets; by default, where nothing else was run.
         place: Folder of the runs.
+        exclude: `leaks`, to give each number also without the test videos that are trained on too; `findings`
+            is then without them alone.
         json: Print one JSON object a line for each row of the table of all runs instead.
     """
     from i3d_lightning.results import overview, tables
     from i3d_lightning.results.findings import findings
     from i3d_lightning.results.runs import collect
-    from i3d_lightning.results.scores import Index, scores
+    from i3d_lightning.results.scores import Index, scores, without_leaks
 
+    if exclude is not None:
+        check_known("exclude", exclude, ("leaks",))
+    leaks = exclude is not None
     check_known("table", which, ("all", "findings", *map(str, tables.TABLES)))
     check_format(format)
     if json and which != "all":
@@ -49,22 +55,27 @@ def table(
     if not found and which in ("all", "findings"):
         raise InputError(f"There are no complete runs in {place}: run i3d experiment first.")
     if json:
-        print_json(score.as_json() for score in found)
+        lines = [score.as_json() for score in found]
+        if leaks:
+            for line, clean in zip(lines, without_leaks(found), strict=True):
+                line["without_leaks"] = {n: clean.as_json()[n] for n in ("top1", "top5", "videos", "groups")}
+        print_json(lines)
     elif which == "all":
-        layout = overview.layout(overview.summarise(found))
+        summary = overview.summarise(found, exclude_leaks=leaks)
+        layout = overview.layout(summary)
         if format == "terminal":
-            print_frame(layout, None, overview.LEGEND)
+            print_frame(layout, None, overview.legend(summary))
         else:
             print(overview.markdown(layout))
     elif which == "findings":
-        for finding in findings(found, demo):
+        for finding in findings(without_leaks(found) if leaks else found, demo):
             print(f"{finding.verdict:<14} {finding.statement}")
             for words in finding.evidence:
                 print(f"{'':<15}{words}")
         if any(score.reading for score in found):
             print(tables.videos_note(Index(found, demo)))
     else:
-        print_paper_table(tables.paper_table(int(which), found, demo), format)
+        print_paper_table(tables.paper_table(int(which), found, demo, exclude_leaks=leaks), format)
 
 
 def chart(
@@ -127,7 +138,7 @@ def compare(
     )
     if classes != others:
         raise InputError(f"{one} and {other} cannot be compared: their data sets' classes differ.")
-    difference = statistics.compare(before, after)
+    difference = statistics.compare([[before]], [[after]], known[one].cell.dataset)
     differently = known[one].reading.differently(known[other].reading)
     if json:
         unlike = {video: list(much) for video, much in differently.items()}
@@ -137,7 +148,7 @@ def compare(
         for name in (one, other):
             score = known[name]
             print(f"{name:<{width}}  {score.predictions.accuracy():5.1f} %{score.reading.in_words()}")
-        print(difference)
+        print(f"{difference}.")
         if differently:
             video, (ours, theirs) = next(iter(differently.items()))
             print(

@@ -106,6 +106,7 @@ for _dataset in (
         recipe=_recipe(_IMAGENET),
         teaches="imagenet",
         images=True,
+        groups=False,
     ),
 ):
     register(replace(_dataset, family=FAMILY, root=ROOT, prepare=use_demo))

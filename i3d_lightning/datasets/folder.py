@@ -69,4 +69,4 @@ def labelled(files: Iterable[Path], root: Path, classes: Sequence[str]) -> tuple
     return tuple(Video(name, file, labels[file.parent.name], group=name) for file, name in names)
 
 
-register(Dataset("folder", read_folder))
+register(Dataset("folder", read_folder, groups=False))

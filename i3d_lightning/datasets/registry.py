@@ -37,6 +37,8 @@ class Dataset:
         teaches: What weights trained on it are said to have seen, such as `kinetics`; None for a target,
             whose weights nothing starts from.
         images: Whether it holds images, on which only image networks are trained.
+        groups: Whether its reader knows which videos share a source; where not, each is its own group and
+            intervals are over videos, which tables say.
         family: Data sets of one family pretrain for each other; the rendered ones are `demo`.
         stands_for: The data set of the paper whose place in the tables it takes.
         root: Its folder, where it has one of its own; else the user says it.
@@ -49,6 +51,7 @@ class Dataset:
     recipe: Changes | Callable[[Experiment], Changes] = field(default_factory=dict)
     teaches: str | None = None
     images: bool = False
+    groups: bool = True
     family: str = ""
     stands_for: str = ""
     root: Path | None = None

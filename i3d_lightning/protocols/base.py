@@ -274,4 +274,10 @@ def to_predictions(videos: Sequence[Video], logits: Mapping[str, Tensor], classe
             )
     nothing = np.full(classes, np.nan, np.float32)
     rows = [logits[v.id].float().numpy() if v.id in logits else nothing for v in videos]
-    return Predictions(tuple(v.id for v in videos), np.array([v.label for v in videos]), np.stack(rows))
+    return Predictions(
+        tuple(v.id for v in videos),
+        np.array([v.label for v in videos]),
+        np.stack(rows),
+        tuple(v.group for v in videos),
+        np.array([v.leaked for v in videos]),
+    )

@@ -36,7 +36,7 @@ From ImageNet that is the control: the network of images itself, RGB alone.
 
 
 def pretraining_chart(found: Iterable[Score], architecture: str = "i3d") -> Figure:
-    """Draw ImageNet against Kinetics pretraining: bars of top-1 with 95 % intervals over videos.
+    """Draw ImageNet against Kinetics pretraining: bars of top-1 with 95 % intervals over groups.
 
     One row of panels for each stream and one column for each target; a bar that was not run is left out.
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from i3d_lightning.experiment import FUSION, NONE, STREAMS
+from i3d_lightning.experiment import FUSION, STREAMS
 from i3d_lightning.files import write_atomically
 from i3d_lightning.results import published
 from i3d_lightning.results.reading import KINDS, PARTS, in_words
@@ -18,21 +18,31 @@ from i3d_lightning.results.scores import Index, Score, Summary
 COLUMNS = (*STREAMS, FUSION)
 STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", "joint": "Joint", FUSION: "RGB+Flow"}
 LEGEND = (
-    "Top-1 %. Mean ± standard deviation over seeds; [low–high] is a 95 % bootstrap interval over test "
-    "videos, where seeds were not repeated or would hide that all start from one pretraining."
+    "Top-1 %, mean over seeds. [low–high] is its 95 % interval over other videos like these: over groups "
+    "that share a source, or over videos where no groups are known. ± is the standard deviation of a run "
+    "over seeds, and over the pretraining where that was repeated; † leaves it out, as all start from one."
 )
+LEAKS = "Numbers without leaks leave out the test videos that are trained on too."
+"""What is to be added where these are shown."""
 
 
-def summarise(found: Iterable[Score]) -> pd.DataFrame:
+def summarise(found: Iterable[Score], *, exclude_leaks: bool = False) -> pd.DataFrame:
     """Make one row for each data set, split (or mean of all), architecture, pretraining, protocol and stream.
 
     Columns: dataset, splits, architecture, stream, pretraining, protocol, control, top1, top5
-    (percent, mean over seeds), spread (the sample standard deviation of top-1 over seeds, where
-    seeds or pretrainings were repeated), low, high (95 % bootstrap interval over videos, where
-    not), seeds, one_pretraining, tested_on, videos, missing_train, missing_test, unreadable_train,
+    (percent, mean over seeds; no top5 of five classes or fewer), low, high (95 % interval of top1 over
+    groups), spread (the standard deviation of a run's top1, where seeds or pretrainings were repeated),
+    spread_over (`seeds`, or `pretraining and seeds`), seeds, pretrainings (0 from scratch), runs (of each
+    split), tested_on, videos, groups, groups_known, leaked, missing_train, missing_test, unreadable_train,
     unreadable_test, partly_train, partly_test (of each split the most over its seeds), paper.
+
+    Args:
+        found: All scores.
+        exclude_leaks: Give top1, low and high without the test videos that are trained on too as well, in
+            columns of their own: top1_without_leaks and so on.
     """
-    return pd.DataFrame([_row(summary) for summary in sorted(Index(found), key=_place)])
+    index = Index(found, exclude_leaks=exclude_leaks)
+    return pd.DataFrame([_row(summary) for summary in sorted(index, key=_place)])
 
 
 def _place(summary: Summary) -> tuple[Any, ...]:
@@ -44,8 +54,8 @@ def _place(summary: Summary) -> tuple[Any, ...]:
 
 def _row(summary: Summary) -> dict[str, Any]:
     cell, first = summary.cell, summary.first
-    low, high = summary.interval
     theirs = published.paper(*cell, summary.splits)
+    clean = summary.without_leaks
     return {
         "dataset": cell.dataset,
         "splits": summary.splits,
@@ -56,18 +66,29 @@ def _row(summary: Summary) -> dict[str, Any]:
         "control": first[0].control,
         "top1": summary.top1,
         "top5": summary.top5,
+        **dict(zip(("low", "high"), summary.interval, strict=True)),
         "spread": summary.spread,
-        "low": low,
-        "high": high,
-        "seeds": len(summary.by_seed),
-        "one_pretraining": cell.pretraining != NONE and summary.pretrainings == 1,
+        "spread_over": summary.spread_over,
+        "seeds": summary.seeds,
+        "pretrainings": summary.pretrainings,
+        "runs": len(summary.by_seed),
         "tested_on": first[0].tested_on,
-        "videos": sum(len(s.predictions.ids) for s in first),
+        "videos": summary.sums.distinct,
+        "groups": len(summary.sums.groups),
+        "groups_known": summary.groups_known,
+        "leaked": summary.leaked,
+        **(_clean(clean) if clean else {}),
         "missing_train": sum(s.missing["train"] for s in first),
         "missing_test": sum(s.missing["test"] for s in first),
         **{f"{kind}_{part}": summary.most(kind, part) for kind in KINDS for part in PARTS},
         "paper": theirs.top1 if theirs else float("nan"),
     }
+
+
+def _clean(summary: Summary) -> dict[str, float]:
+    found = (summary.top1, *summary.interval)
+    names = ("top1_without_leaks", "low_without_leaks", "high_without_leaks")
+    return dict(zip(names, found, strict=True))
 
 
 def layout(summary: pd.DataFrame) -> pd.DataFrame:
@@ -96,7 +117,11 @@ def layout(summary: pd.DataFrame) -> pd.DataFrame:
         if any_row["tested_on"] != "test":
             row["split"] += f" ({any_row['tested_on']})"
         row["seeds"] = str(int(part["seeds"].max()))
+        row["pretrainings"] = pretrainings_in_words(part["pretrainings"])
         row["videos"] = str(int(any_row["videos"]))
+        row["groups"] = str(int(any_row["groups"])) if any_row["groups_known"] else "unknown"
+        if summary["leaked"].any() or "top1_without_leaks" in summary:
+            row["leaked"] = str(int(part["leaked"].max()))
         if summary[["missing_train", "missing_test"]].to_numpy().any():
             row["missing"] = in_words(any_row["missing_train"], any_row["missing_test"])
         for kind, title in KINDS.items():
@@ -108,14 +133,46 @@ def layout(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cell(row: pd.Series) -> str:
-    if not np.isnan(row["spread"]):
-        return f"{row['top1']:.1f} ± {row['spread']:.1f}"
-    return f"{row['top1']:.1f} [{row['low']:.0f}–{row['high']:.0f}]"
+    shared = row["spread_over"] == "seeds" and row["pretrainings"] == 1
+    text = written(row["top1"], (row["low"], row["high"]), row["spread"], shared)
+    if not row["leaked"] or "top1_without_leaks" not in row:
+        return text
+    low, high = row["low_without_leaks"], row["high_without_leaks"]
+    return f"{text}, without leaks {written(row['top1_without_leaks'], (low, high))}"
+
+
+def written(
+    value: float, interval: tuple[float, float], spread: float = float("nan"), shared: bool = False
+) -> str:
+    """Write `value ± spread [low–high]`, or what there is of it.
+
+    Args:
+        value: In percent.
+        interval: Its ends.
+        spread: NaN where there is none.
+        shared: Whether the spread is over runs that share one pretraining, which is marked: †.
+    """
+    low, high = interval
+    deviation = "" if np.isnan(spread) else f" ± {spread:.1f}{'†' if shared else ''}"
+    return f"{value:.1f}{deviation} [{low:.1f}–{high:.1f}]"
+
+
+def pretrainings_in_words(numbers: Iterable[int]) -> str:
+    """Say how many pretrainings there are behind numbers: nothing is known of how one varies."""
+    least, most = min(numbers := sorted(numbers)), max(numbers)
+    if most <= 1:
+        return "one pretraining" if most else "–"
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _paper_cell(by_stream: dict[str, pd.Series]) -> str:
     values = {s: by_stream[s]["paper"] for s in COLUMNS if s in by_stream}
     return " / ".join(f"{STREAM_TITLES[s]} {v:.1f}" for s, v in values.items() if not np.isnan(v)) or "–"
+
+
+def legend(summary: pd.DataFrame) -> str:
+    """Say what the numbers of a summary's layout are."""
+    return f"{LEGEND} {LEAKS}" if "top1_without_leaks" in summary else LEGEND
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -128,7 +185,7 @@ def markdown(table: pd.DataFrame) -> str:
 def write_tables(root: Path, summary: pd.DataFrame) -> tuple[Path, Path]:
     """Write `table.csv` (every number) and `table.md` (as people read it) into the run folder."""
     csv, md = root / "table.csv", root / "table.md"
-    text = markdown(layout(summary)) + f"\n{LEGEND}\n"
+    text = markdown(layout(summary)) + f"\n{legend(summary)}\n"
     flat = summary.assign(splits=[" ".join(map(str, s)) for s in summary["splits"]])
     write_atomically(csv, lambda file: file.write(flat.to_csv(index=False).encode()))
     write_atomically(md, lambda file: file.write(text.encode()))

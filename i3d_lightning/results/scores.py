@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +17,15 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.predictions import Predictions, fuse
 from i3d_lightning.results.reading import Reading
+from i3d_lightning.results.resampling import Sums
 from i3d_lightning.results.runs import Run
-from i3d_lightning.results.statistics import Comparison, aligned, compare, interval, pooled
+from i3d_lightning.results.statistics import Comparison, Splits, compare, total_deviation
 
 log = logging.getLogger(__name__)
 
 
 class Cell(NamedTuple):
-    """What a number is of: an experiment without its split and seed, and with `rgb+flow` as a stream."""
+    """What a number is of: an experiment without its split and seeds, and with `rgb+flow` as a stream."""
 
     architecture: str
     stream: str
@@ -82,9 +83,10 @@ class Score:
         """Give the machine-readable line of `i3d experiment --json`."""
         return {
             "run": self.name,
-            "top1": round(self.predictions.accuracy(1), 4),
-            "top5": round(self.predictions.accuracy(5), 4),
+            **{name: value and round(value, 4) for name, value in self.predictions.as_json().items()},
             "videos": len(self.predictions.ids),
+            "groups": len(set(self.predictions.groups)),
+            "leaked": int(self.predictions.leaked.sum()),
             "missing": self.missing,
             "unreadable": self.reading.counts("unreadable"),
             "partly_read": self.reading.counts("partly"),
@@ -136,7 +138,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
 def _alike(found: Iterable[Score]) -> Iterator[Score]:
     """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ."""
     firsts: dict[tuple[Any, ...], Score] = {}
-    for score in sorted(found, key=lambda score: (score.experiment.split, score.experiment.seed)):
+    for score in sorted(found, key=lambda score: (score.experiment.split, *_seeds(score))):
         first = firsts.setdefault(score.cell, score)
         of_split = firsts.setdefault((score.cell, score.experiment.split), score)
         if score.settings != first.settings:
@@ -158,6 +160,11 @@ def _say_unlike(what: str, one: str, other: str) -> None:
     )
 
 
+def _seeds(score: Score) -> tuple[int, int]:
+    """What is repeated: the pretraining, and what follows it."""
+    return score.experiment.pretraining_seed, score.experiment.seed
+
+
 @dataclass(frozen=True)
 class Summary:
     """A cell over one split, or over several, and over its seeds.
@@ -165,30 +172,58 @@ class Summary:
     Attributes:
         cell: What was run.
         splits: The splits that it is over.
-        by_seed: For each seed, the score of each split.
+        by_seed: For each seed, of pretraining and of what follows, the score of each split.
+        without_leaks: The same without the test videos that are trained on too, where that was asked for.
     """
 
     cell: Cell
     splits: tuple[int, ...]
     by_seed: tuple[tuple[Score, ...], ...]
+    without_leaks: Summary | None = None
 
     @property
     def first(self) -> tuple[Score, ...]:
         """The scores of the first seed, one for each split."""
         return self.by_seed[0]
 
+    @cached_property
+    def sums(self) -> Sums:
+        """How many videos of each group are right: mean over seeds, in each split."""
+        return Sums.of([[s.predictions for s in seeds] for seeds in zip(*self.by_seed, strict=True)])
+
     @property
     def top1(self) -> float:
         """Top-1 in percent, mean over splits and seeds."""
-        return float(np.mean(self._means(1)))
+        return self.sums.accuracy
 
     @property
     def top5(self) -> float:
-        """Top-5 in percent, mean over splits and seeds."""
-        return float(np.mean(self._means(5)))
+        """Top-5 in percent, mean over splits and seeds; NaN where five classes or fewer are tested on."""
+        return float(np.mean([s.predictions.accuracy(5) for parts in self.by_seed for s in parts]))
 
-    def _means(self, k: int) -> list[float]:
-        return [float(np.mean([s.predictions.accuracy(k) for s in parts])) for parts in self.by_seed]
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of top-1 in percent, over groups of videos: of these networks, however many."""
+        return self.sums.interval
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        """Bootstrap replicates of top-1 in percent, paired with those of other cells of the data set."""
+        return self.sums.draws(self.cell.dataset)
+
+    @property
+    def groups_known(self) -> bool:
+        """Whether anything is known of videos that share a source; else the interval is over videos."""
+        known = DATASETS.get(self.cell.dataset)
+        return known.groups if known else len(self.sums.groups) < self.sums.distinct
+
+    @property
+    def leaked(self) -> int:
+        """How many test videos are known to be trained on too."""
+        if self.without_leaks is not None:
+            return self.sums.distinct - self.without_leaks.sums.distinct
+        parts = (s.predictions for scores in self.by_seed for s in scores)
+        return len({video for p in parts for video in np.array(p.ids)[p.leaked].tolist()})
 
     def most(self, kind: str, part: str) -> int:
         """Count a part's videos that are `unreadable` or `partly` read: of each split the most over seeds."""
@@ -196,24 +231,71 @@ class Summary:
         return sum(max(score.reading.counts(kind)[part] for score in seeds) for seeds in by_split)
 
     @property
+    def seeds(self) -> int:
+        """How many seeds of the last stage there are."""
+        return len({parts[0].experiment.seed for parts in self.by_seed})
+
+    @property
     def pretrainings(self) -> int:
-        """How many different weights its runs started from."""
-        return len({s.pretrained_by for parts in self.by_seed for s in parts})
+        """How many different weights its runs started from; 0 from scratch."""
+        return len({s.pretrained_by for parts in self.by_seed for s in parts} - {None})
+
+    @property
+    def spread_over(self) -> str:
+        """What the spread is over: `seeds` of the last stage, or `pretraining and seeds`; empty without one.
+
+        A convex classifier on frozen features hardly varies with the seed: its spread over seeds would look
+        like certainty, so there is one only where the pretraining was repeated too.
+        """
+        if len(self.by_seed) < 2 or not (self.first[0].trains_by_steps or self.pretrainings > 1):
+            return ""
+        return "pretraining and seeds" if self.pretrainings > 1 else "seeds"
 
     @property
     def spread(self) -> float:
-        """The sample standard deviation of top-1 over seeds; NaN where it would say nothing.
+        """The standard deviation of one run's top-1, with all that `spread_over` names; NaN without any.
 
-        A convex classifier on frozen features hardly varies with the seed: its spread over seeds would
-        look like certainty, so there is one only where the pretraining was repeated too.
+        Over seeds it is the sample's. Where pretrainings were repeated it has their variance too, by the
+        variance components of a one-way random-effects model; with one seed each, that is the sample's again.
         """
-        repeated = len(self.by_seed) > 1 and (self.first[0].trains_by_steps or self.pretrainings > 1)
-        return float(np.std(self._means(1), ddof=1)) if repeated else float("nan")
+        if not self.spread_over:
+            return float("nan")
+        by_pretraining: dict[Any, list[float]] = defaultdict(list)
+        for parts in self.by_seed:
+            mean = float(np.mean([s.predictions.accuracy() for s in parts]))
+            by_pretraining[tuple(s.pretrained_by for s in parts)].append(mean)
+        return total_deviation(list(by_pretraining.values()))
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of the first seed's top-1 in percent, over the videos of all splits."""
-        return interval(100.0 * np.concatenate([s.predictions.correct() for s in self.first]))
+
+def without_leaks(found: Iterable[Score]) -> list[Score]:
+    """Leave out of every run the test videos that any run of the same split knows to be trained on too.
+
+    Raises:
+        InputError: Nothing would be left to test on.
+    """
+    found = list(found)
+    leaked: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for score in found:
+        said = score.predictions
+        leaked[score.cell.dataset, score.experiment.split] |= set(np.array(said.ids)[said.leaked].tolist())
+    return [
+        replace(
+            score,
+            predictions=score.predictions.without_leaks(leaked[score.cell.dataset, score.experiment.split]),
+        )
+        for score in found
+    ]
+
+
+_Runs = dict[tuple[int, tuple[int, int]], Score]
+"""By split and seeds."""
+
+
+def _by_cell(found: Iterable[Score]) -> dict[Cell, _Runs]:
+    cells: dict[Cell, _Runs] = {}
+    for score in found:
+        cells.setdefault(score.cell, {})[score.experiment.split, _seeds(score)] = score
+    return cells
 
 
 class Index:
@@ -223,15 +305,20 @@ class Index:
         found: The scores, as `scores` gives them.
         demo: Whether the rendered data sets take the place of the paper's; by default, where nothing else
             was run.
+        exclude_leaks: Leave out test videos that any run knows to be trained on too: summaries then have
+            both numbers, and all else is without them.
     """
 
-    def __init__(self, found: Iterable[Score], demo: bool | None = None) -> None:
-        self._cells: dict[Cell, dict[tuple[int, int], Score]] = defaultdict(dict)
-        for score in _alike(found):
-            self._cells[score.cell][score.experiment.split, score.experiment.seed] = score
+    def __init__(
+        self, found: Iterable[Score], demo: bool | None = None, *, exclude_leaks: bool = False
+    ) -> None:
+        alike = list(_alike(found))
+        self._cells = _by_cell(alike)
         if demo is None:
             demo = bool(self._cells) and all(is_demo(cell.dataset) for cell in self._cells)
         self.demo = demo
+        self.exclude_leaks = exclude_leaks
+        self._judged = _by_cell(without_leaks(alike)) if exclude_leaks else self._cells
 
     def __iter__(self) -> Iterator[Summary]:
         for cell, runs in self._cells.items():
@@ -259,20 +346,50 @@ class Index:
         complete = [seed for seed in seeds if all((split, seed) in runs for split in splits)]
         if not complete:
             return None
-        return Summary(cell, splits, tuple(tuple(runs[n, seed] for n in splits) for seed in complete))
+        found, clean = (
+            Summary(cell, splits, tuple(tuple(of[cell][n, seed] for n in splits) for seed in complete))
+            for of in (self._cells, self._judged)
+        )
+        return replace(found, without_leaks=clean) if self.exclude_leaks else found
 
     def top1(self, cell: Cell) -> float | None:
-        """Compute mean top-1 over all splits and seeds that were run, in percent."""
-        runs = self._cells.get(cell)
-        return float(np.mean([s.predictions.accuracy() for s in runs.values()])) if runs else None
+        """Compute top-1 in percent over all splits and seeds that were run: the mean over splits."""
+        found = self._sums(cell)
+        return found.accuracy if found else None
+
+    def draws(self, cell: Cell) -> np.ndarray | None:
+        """Give 2,000 bootstrap replicates of `top1`, shape (2000,); None where nothing was run.
+
+        Whole groups of videos are resampled, alike for all cells of a data set: differences of draws are
+        paired, and percentiles of whatever is computed of draws are an interval.
+        """
+        found = self._sums(cell)
+        return found.draws(cell.dataset) if found else None
 
     def compare(self, one: Cell, other: Cell) -> Comparison | None:
-        """Compare two cells over the splits and seeds that both were run on, None where there is none."""
-        before, after = self._cells.get(one, {}), self._cells.get(other, {})
-        pairs = [(before[k].predictions, after[k].predictions) for k in sorted(before.keys() & after.keys())]
-        if not pairs:
+        """Compare two cells over the splits that both were run on, each over its seeds there.
+
+        It is None where there is no such split.
+
+        Raises:
+            InputError: They were run on different videos.
+        """
+        before, after = self._splits(one), self._splits(other)
+        shared = sorted(before.keys() & after.keys())
+        if not shared:
             return None
-        return compare(pooled([b for b, _ in pairs]), pooled([aligned(b, a) for b, a in pairs]))
+        return compare([before[s] for s in shared], [after[s] for s in shared], one.dataset)
+
+    def _sums(self, cell: Cell) -> Sums | None:
+        splits: Splits = [*self._splits(cell).values()]
+        return Sums.of(splits) if splits else None
+
+    def _splits(self, cell: Cell) -> dict[int, list[Predictions]]:
+        """The predictions of every seed, by split."""
+        found: dict[int, list[Predictions]] = {}
+        for (split, _), score in sorted(self._judged.get(cell, {}).items()):
+            found.setdefault(split, []).append(score.predictions)
+        return found
 
 
 def is_demo(dataset: str) -> bool:

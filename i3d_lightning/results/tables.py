@@ -7,8 +7,9 @@ set is one the project renders itself, the paper has no number and the cell is o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from i3d_lightning.networks.receptive_field import receptive_fields
 from i3d_lightning.networks.size import size
 from i3d_lightning.recipe import Training
 from i3d_lightning.results import published
+from i3d_lightning.results.overview import LEAKS, pretrainings_in_words, written
 from i3d_lightning.results.reading import KINDS, PARTS
+from i3d_lightning.results.resampling import bound, percentiles
 from i3d_lightning.results.scores import Cell, Index, Score, Summary, is_demo
 
 MISSING = "–"
@@ -48,34 +51,50 @@ class PaperTable:
 def _text(index: Index, cell: Cell, splits: tuple[int, ...] = (1,)) -> str:
     """Write a cell as text; the paper's number stands alone where ours was not run."""
     ours, theirs = index.find(cell, splits), published.paper(*cell, splits)
-    spread = ours.spread if ours else float("nan")
-    return _beside(ours.top1 if ours else None, spread, theirs.top1 if theirs else None)
-
-
-def _beside(ours: float | None, spread: float, theirs: float | None) -> str:
-    """Write `ours ± spread (paper, difference)`, or what there is of it."""
     if ours is None:
+        return _beside(None, "", theirs.top1 if theirs else None)
+    shared = ours.spread_over == "seeds" and ours.pretrainings == 1
+    text = _beside(
+        ours.top1, written(ours.top1, ours.interval, ours.spread, shared), theirs.top1 if theirs else None
+    )
+    clean = ours.without_leaks
+    if clean is None or not ours.leaked:
+        return text
+    return f"{text}, without leaks {written(clean.top1, clean.interval)}"
+
+
+def _beside(ours: float | None, text: str, theirs: float | None) -> str:
+    """Write `ours (paper, difference)`, or what there is of it; `text` is ours in words."""
+    if ours is None or np.isnan(ours):
         return MISSING if theirs is None else f"({theirs:.1f})"
-    text = f"{ours:.1f}" if np.isnan(spread) else f"{ours:.1f} ± {spread:.1f}"
     return text if theirs is None else f"{text} ({theirs:.1f}, {ours - theirs:+.1f})"
 
 
-def paper_table(number: int, found: Iterable[Score], demo: bool | None = None) -> PaperTable:
+def paper_table(
+    number: int, found: Iterable[Score], demo: bool | None = None, *, exclude_leaks: bool = False
+) -> PaperTable:
     """Make one of the paper's Tables 1 to 5.
 
     Args:
         number: Which.
         found: All scores, as `scores.scores` gives them.
         demo: Show the rendered data sets; by default, where nothing else was run.
+        exclude_leaks: Show every number without the test videos that are trained on too as well.
 
     Raises:
         InputError: There is no such table.
     """
     if number not in TABLES:
         raise InputError(f"There is no table {number}: there are {', '.join(map(str, TABLES))}.")
-    index = Index(found, demo)
+    return _table_of(number, Index(found, demo, exclude_leaks=exclude_leaks))
+
+
+def _table_of(number: int, index: Index) -> PaperTable:
     table = TABLES[number](index)
-    return table if number == 1 else replace(table, note=f"{table.note} {videos_note(index)}")
+    if number == 1:
+        return table
+    notes = (table.note, *([LEAKS] if index.exclude_leaks else []), videos_note(index))
+    return replace(table, note=" ".join(notes))
 
 
 def videos_note(index: Index) -> str:
@@ -89,8 +108,18 @@ def videos_note(index: Index) -> str:
 
 
 def _videos_of(dataset: str, summaries: Sequence[Summary]) -> str:
-    counts = sorted({sum(len(s.predictions.ids) for s in summary.first) for summary in summaries})
-    words = [f"{dataset}: {' / '.join(map(str, counts))} test videos"]
+    counts = sorted({summary.sums.distinct for summary in summaries})
+    known = all(summary.groups_known for summary in summaries)
+    groups = sorted({len(summary.sums.groups) for summary in summaries})
+    over = f"in {' / '.join(map(str, groups))} groups" if known else "(groups unknown: intervals over videos)"
+    words = [f"{dataset}: {' / '.join(map(str, counts))} test videos {over}"]
+    pretrained = [summary.pretrainings for summary in summaries if summary.pretrainings]
+    if pretrained:
+        number = pretrainings_in_words(pretrained)
+        words.append(number if max(pretrained) == 1 else f"{number} pretrainings")
+    leaked = max(summary.leaked for summary in summaries)
+    if leaked:
+        words.append(f"{leaked} of them trained on too")
     missing = max(sum(s.missing["test"] for s in summary.first) for summary in summaries)
     if missing:
         words.append(f"{missing} of the official list missing")
@@ -101,7 +130,10 @@ def _videos_of(dataset: str, summaries: Sequence[Summary]) -> str:
     return ", ".join(words)
 
 
-LEGEND = "Top-1 %: ours (paper, difference); a number in brackets alone is the paper's, not run here."
+LEGEND = (
+    "Top-1 %: ours ± standard deviation of a run [95 % interval over groups of videos] (paper, difference); "
+    "† is over seeds that share one pretraining; a number in brackets alone is the paper's, not run here."
+)
 
 
 def architecture_table(architectures: Iterable[Architecture] | None = None) -> PaperTable:
@@ -191,8 +223,9 @@ def table3(index: Index) -> PaperTable:
         for stream, title in _columns(i3d):
             cell = index.cell("i3d", stream, start, "origin", "kinetics")
             ours, theirs = index.find(cell), published.paper(*cell, (1,))
+            value = ours.top5 if ours else None
             top5[group, title] = _beside(
-                ours.top5 if ours else None, float("nan"), theirs.top5 if theirs else None
+                value, f"{value:.1f}" if value else "", theirs.top5 if theirs else None
             )
     tested = "The paper reports Kinetics' test set; see the split that each of our runs was tested on."
     return PaperTable(f"Table 3: {index.dataset('kinetics')}", _frame(rows), f"{LEGEND} {tested}")
@@ -211,7 +244,7 @@ def table4(index: Index) -> PaperTable:
             row[index.dataset(dataset), "Δ (ours)"] = " / ".join(changes)
     note = (
         "With / without ImageNet. Δ is this project's column: the change of the error, "
-        "(100 - max(fixed, full-ft)) / (100 - origin) - 1, of our numbers."
+        "(100 - max(fixed, full-ft)) / (100 - origin) - 1, of our numbers, with its 95 % interval."
     )
     return PaperTable("Table 4: transfer", _frame(rows), f"{LEGEND} {note}")
 
@@ -231,16 +264,31 @@ def transfer(
 
 
 def _change(index: Index, architecture: Architecture, dataset: str, imagenet_first: bool) -> str:
-    """Say how much of the error pretraining on Kinetics takes away, in percent."""
-    top1 = {
-        p: found.top1
-        for p in PROTOCOLS
-        if (found := index.find(transfer(index, architecture, p, imagenet_first, dataset)))
-    }
-    transferred = [top1[p] for p in ("fixed", "full-ft") if p in top1]
-    if "origin" not in top1 or not transferred or top1["origin"] == 100:
+    """Say how much of the error pretraining on Kinetics takes away, in percent, with its interval."""
+    cells = {p: transfer(index, architecture, p, imagenet_first, dataset) for p in PROTOCOLS}
+    found = {p: summary for p, cell in cells.items() if (summary := index.find(cell))}
+    text = _error_taken_away(found)
+    clean = {p: summary.without_leaks for p, summary in found.items() if summary.without_leaks}
+    if text == MISSING or not any(found[p].leaked for p in clean):
+        return text
+    return f"{text}, without leaks {_error_taken_away(clean)}"
+
+
+def _error_taken_away(found: Mapping[str, Summary]) -> str:
+    """Of the better of fixed and full-ft against origin, of which each replicate takes its own better one."""
+    after = [found[p] for p in ("fixed", "full-ft") if p in found]
+    origin = found.get("origin")
+    if origin is None or not after or origin.top1 == 100:
         return MISSING
-    return f"{100 * ((100 - max(transferred)) / (100 - top1['origin']) - 1):+.0f} %"
+
+    def change(before: Any, best: Any) -> Any:
+        return 100 * ((100 - best) / np.maximum(100 - before, 1e-9) - 1)
+
+    best = max(after, key=lambda summary: summary.top1)
+    low, high = percentiles(change(origin.draws, np.max([summary.draws for summary in after], axis=0)))
+    if best.top1 == 100:  # replicates of no mistakes are all the same, but there may be some
+        high = max(high, change(origin.top1, 100 - bound(best.sums.effective_groups)))
+    return f"{change(origin.top1, best.top1):+.0f} % [{max(low, -100.0):+.0f} to {high:+.0f}]"
 
 
 def table5(index: Index) -> PaperTable:
@@ -306,15 +354,16 @@ def as_latex(table: PaperTable) -> str:
     text = body.format_index(escape="latex", axis=1).to_latex(
         hrules=True, column_format=columns, multicol_align="c", caption=f"{table.title}. {table.note}"
     )
-    return text.replace("–", "--").replace("±", "$\\pm$").replace("Δ", "$\\Delta$")
+    return text.replace("–", "--").replace("±", "$\\pm$").replace("Δ", "$\\Delta$").replace("†", "$\\dagger$")
 
 
-def all_tables(found: Iterable[Score]) -> dict[str, PaperTable]:
+def all_tables(found: Iterable[Score], *, exclude_leaks: bool = False) -> dict[str, PaperTable]:
     """Make Tables 2 to 5, of the real data sets and of the rendered ones, where anything of them was run."""
     scores = list(found)
     kinds = {is_demo(score.experiment.dataset) for score in scores}
+    indices = {demo: Index(scores, demo, exclude_leaks=exclude_leaks) for demo in sorted(kinds)}
     return {
-        f"{'demo_' if demo else ''}table{number}": paper_table(number, scores, demo)
-        for demo in sorted(kinds)
+        f"{'demo_' if demo else ''}table{number}": _table_of(number, index)
+        for demo, index in indices.items()
         for number in (2, 3, 4, 5)
     }

@@ -308,8 +308,7 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
         "identity": digest(identity),
         "settings": digest(settings_of(identity)),
         "data": identity["data"],
-        "top1": outcome.predictions.accuracy(1),
-        "top5": outcome.predictions.accuracy(5),
+        **outcome.predictions.as_json(),
         "tested_on": job.data.tested_on,
         "videos": len(outcome.predictions.ids),
         "missing": {"train": len(job.data.missing_train), "test": len(job.data.missing_test)},
@@ -328,9 +327,10 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
 
 
 def _check_complete(job: Job, outcome: Outcome) -> None:
-    """Refuse a result that does not account for every test video, once each."""
+    """Refuse a result that does not account for every test video, once each, as the data set has it."""
     test, found = job.data.test, outcome.predictions
-    if found.ids != tuple(video.id for video in test) or found.labels.tolist() != [v.label for v in test]:
+    told = zip(found.ids, found.labels.tolist(), found.groups, found.leaked.tolist(), strict=True)
+    if list(told) != [(video.id, video.label, video.group, video.leaked) for video in test]:
         raise InputError(
             f"{job.experiment.name} is not complete: its {len(found.ids)} predictions are not of the "
             f"{len(test)} test videos; nothing is stored."
@@ -352,8 +352,9 @@ def _summarise(done: Run) -> None:
     metrics = done.metrics
     fitted, peak = metrics["metrics"].get("train_top1"), metrics["peak_memory"]
     log.info(
-        "%s: top-1 %.1f %%, top-5 %.1f %% on %d test videos%s, in %.0f s%s.",
-        done.experiment.name, metrics["top1"], metrics["top5"], metrics["videos"],
+        "%s: top-1 %.1f %%%s on %d test videos%s, in %.0f s%s.",
+        done.experiment.name, metrics["top1"],
+        f", top-5 {metrics['top5']:.1f} %" if metrics["top5"] is not None else "", metrics["videos"],
         f" ({fitted:.1f} % on the training videos)" if fitted is not None else "", metrics["seconds"],
         f", whole videos in {peak / 1e9:.1f} GB" if peak else "",
     )  # fmt: skip

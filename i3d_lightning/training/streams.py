@@ -87,8 +87,9 @@ class VideoStream(L.LightningModule):
             loss = F.cross_entropy(logits, labels)
         metrics = self.metrics[part]
         metrics["loss"].update(loss.detach(), len(logits))  # type: ignore[index,union-attr,operator]
-        for name in ("top1", "top5"):
-            metrics[name].update(logits.detach(), labels)  # type: ignore[index,union-attr,operator]
+        for name, meter in metrics.items():  # type: ignore[operator,union-attr]
+            if name != "loss":
+                meter.update(logits.detach(), labels)
         return loss
 
     def on_validation_epoch_end(self) -> None:

@@ -40,11 +40,13 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
     rows = [json.loads(line) for line in lines[-3:]]
     assert [r["run"].split("/")[1] for r in rows] == ["i3d-rgb", "i3d-flow", "i3d-rgb+flow"]
     for row in rows:
-        assert row.keys() == {"run", "top1", "top5", "videos", "missing", "unreadable", "partly_read"}
-        assert row["videos"] == 8
+        counts = {"videos", "groups", "leaked", "missing", "unreadable", "partly_read"}
+        assert row.keys() == {"run", "top1", "top5", *counts}
+        assert (row["videos"], row["leaked"]) == (8, 0)
         assert row["missing"] == {"train": 0, "test": 4}
         assert row["unreadable"] == row["partly_read"] == {"train": 0, "test": 0}
-        assert 0 <= row["top1"] <= row["top5"] <= 100
+        assert 0 <= row["top1"] <= 100
+        assert row["top5"] is None  # of three classes it says nothing
     table = (tmp_path / "runs" / "table.md").read_text()
     assert "RGB+Flow" in table
     assert "0 train, 4 test" in table
@@ -214,12 +216,16 @@ def test_two_runs_are_compared_on_the_same_videos(tiny_ucf, tmp_path, capsys):
     picture = tmp_path / "confusion.png"
     main(["compare", *names, runs, f"--confusion={picture}"])
     shown = capsys.readouterr().out
-    assert "on 8 videos:" in shown
-    assert "exact McNemar p = " in shown
+    assert "on 8 videos" in shown
+    assert "paired permutation test over " in shown
+    assert "exact McNemar test, as if videos were independent, p = " in shown
     assert "Green" in shown
     assert picture.read_bytes().startswith(b"\x89PNG")
     main(["compare", *names, runs, "--json"])
-    assert json.loads(capsys.readouterr().out)["videos"] == 8
+    line = json.loads(capsys.readouterr().out)
+    assert line["videos"] == 8
+    assert 0 < line["p"] <= 1
+    assert 0 < line["mcnemar"] <= 1
     assert "did you mean" in refused(capsys, "compare", names[0], names[1] + "0", runs)
 
 

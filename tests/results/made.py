@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -30,18 +30,24 @@ MADE_ON: Mapping = {
 ORDER = {"origin": 0, "fixed": 1, "full-ft": 2}
 
 
-def predictions(rows, labels, ids=None) -> Predictions:
-    """Predictions of these logits."""
-    ids = ids or tuple(f"v{i}" for i in range(len(rows)))
-    return Predictions(tuple(ids), np.array(labels), np.array(rows, dtype=np.float32))
+def predictions(rows, labels, ids=None, groups=None, leaked=()) -> Predictions:
+    """Predictions of these logits; each video is a group of its own where nothing else is said."""
+    ids = tuple(ids or (f"v{i}" for i in range(len(rows))))
+    known = np.array([video in leaked for video in ids], bool)
+    logits = np.array(rows, dtype=np.float32)
+    return Predictions(ids, np.array(labels), logits, tuple(groups or ids), known)
 
 
-def right_of(right: int, of: int) -> Predictions:
+def right_of(right: int, of: int, **known) -> Predictions:
     """Predictions of class 1, with `right` of `of` videos right."""
-    rows = np.zeros((of, 4), np.float32)
-    rows[:right, 1] = 1
-    rows[right:, 2] = 1
-    return predictions(rows, [1] * of)
+    return judged([n < right for n in range(of)], **known)
+
+
+def judged(correct, **known) -> Predictions:
+    """Predictions of class 1 that are right or wrong as said."""
+    rows = np.zeros((len(correct), 4), np.float32)
+    rows[np.arange(len(correct)), np.where(correct, 1, 2)] = 1
+    return predictions(rows, [1] * len(correct), **known)
 
 
 def score(
@@ -50,7 +56,9 @@ def score(
     """A score with `right` of `of` videos right."""
     one = "rgb" if stream == FUSION else stream
     return Score(
-        Experiment(architecture, one, pretraining, protocol, dataset, split, seed),
+        Experiment(
+            architecture, one, pretraining, protocol, dataset, split, seed, run.pop("pretraining_seed", 0)
+        ),
         stream,
         right_of(right, of),
         run.pop("missing", {"train": 0, "test": 0}),
@@ -63,7 +71,13 @@ def score(
 
 
 def write_run(
-    root: Path, experiment: Experiment, right: int, of: int = 12, reading: Mapping = EMPTY, **protocol
+    root: Path,
+    experiment: Experiment,
+    right: int,
+    of: int = 12,
+    reading: Mapping = EMPTY,
+    leaked: Collection[str] = (),
+    **protocol,
 ) -> Path:
     """A complete run of three classes with `right` of `of` videos right, of 40 training videos.
 
@@ -74,7 +88,7 @@ def write_run(
     logits[np.arange(of), [i % 3 if i < right else (i + 1) % 3 for i in range(of)]] = 1
     for video in reading.get("unreadable", {}).get("test", ()):
         logits[int(video[1:])] = np.nan
-    predictions(logits, np.arange(of) % 3).save(folder / PREDICTIONS)
+    predictions(logits, np.arange(of) % 3, leaked=leaked).save(folder / PREDICTIONS)
     (folder / CONFIG).write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
     write_json(folder / ENVIRONMENT, MADE_ON)
     write_json(folder / FINGERPRINT, {"protocol": experiment.protocol})

@@ -13,10 +13,12 @@ from i3d_lightning.results.runs import collect
 from i3d_lightning.results.scores import Index, scores
 
 
-def full_ft(seed, right, of=10, split=1, stream="rgb", weights="w", dataset="ucf101", protocol="full-ft"):
+def full_ft(
+    seed, right, of=10, split=1, stream="rgb", weights="w", dataset="ucf101", protocol="full-ft", **known
+):
     return score(
         "i3d", stream, "kinetics", protocol, dataset, right, of, split, seed, weights=weights,
-        missing={"train": 0, "test": 2},
+        missing={"train": 0, "test": 2}, **known,
     )  # fmt: skip
 
 
@@ -70,6 +72,37 @@ def test_a_summary_gives_mean_and_sample_deviation_over_seeds():
     assert len(found.by_seed) == 2
 
 
+def test_several_pretrainings_are_one_cell_and_streams_are_fused_pretraining_with_pretraining(tmp_path):
+    first = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+    for stream, pretrainings in (("rgb", (0, 1)), ("flow", (1, 2))):
+        for number in pretrainings:
+            cell = replace(first, stream=stream, pretraining_seed=number)
+            write_run(tmp_path, cell, right=6 + number, reading={"weights": {"sha256": f"{stream}{number}"}})
+    found = scores(collect(tmp_path))
+    (fused,) = (s for s in found if s.stream == FUSION)
+    assert (fused.experiment.pretraining_seed, fused.pretrained_by) == (1, "rgb1+flow1")
+    rgb = next(s for s in Index(found) if s.cell.stream == "rgb")
+    assert (rgb.pretrainings, rgb.seeds, len(rgb.by_seed)) == (2, 1, 2)
+    assert rgb.top1 == pytest.approx(100 * (6 + 7) / 24)
+    assert rgb.spread == pytest.approx(np.std([600 / 12, 700 / 12], ddof=1))
+
+
+def test_a_spread_says_what_it_is_over():
+    """Over seeds that share one pretraining it is of the last stage alone; else of both together."""
+    (last,) = Index(full_ft(seed, right) for seed, right in ((0, 6), (1, 8)))
+    assert (last.spread_over, last.pretrainings) == ("seeds", 1)
+    (one,) = Index([full_ft(0, 6)])
+    assert (one.spread_over, one.pretrainings) == ("", 1)
+    (both,) = Index(
+        full_ft(seed, right, of=100, weights=f"w{pretraining}", pretraining_seed=pretraining)
+        for pretraining, seed, right in ((0, 0, 60), (0, 1, 62), (1, 0, 70), (1, 1, 72))
+    )
+    assert (both.spread_over, both.pretrainings, both.seeds) == ("pretraining and seeds", 2, 2)
+    assert both.spread > np.std([60, 62, 70, 72], ddof=1)  # these four are not independent draws
+    (scratch,) = Index(score("i3d", "rgb", "none", "origin", "ucf101", n, seed=n) for n in (0, 1))
+    assert (scratch.spread_over, scratch.pretrainings) == ("seeds", 0)
+
+
 def test_frozen_features_show_no_spread_over_seeds_that_share_one_pretraining():
     (shared,) = Index(full_ft(s, 6, protocol="fixed", weights="same") for s in (0, 1))
     assert np.isnan(shared.spread)
@@ -113,6 +146,59 @@ def test_cells_are_compared_over_the_runs_that_they_share():
     assert found is not None
     assert (found.difference, found.videos, found.gained, found.lost) == (pytest.approx(20), 10, 2, 0)
     assert index.compare(rgb, flow._replace(protocol="fixed")) is None
+    assert index.draws(flow._replace(protocol="fixed")) is None
+
+
+def test_an_interval_is_of_the_mean_that_it_stands_beside():
+    """Of all seeds, not of the first one."""
+    (found,) = Index([full_ft(0, 2, of=50), full_ft(1, 48, of=50)])
+    assert found.top1 == 50
+    assert found.interval[0] < 50 < found.interval[1]
+
+
+def test_draws_of_cells_are_paired_and_centre_on_their_scores():
+    index = Index([full_ft(0, 120, of=200), full_ft(0, 124, of=200, stream="flow")])
+    rgb, flow = (index.cell("i3d", stream, "kinetics", "full-ft", "ucf101") for stream in ("rgb", "flow"))
+    before, after = index.draws(rgb), index.draws(flow)
+    assert before is not None
+    assert after is not None
+    assert before.shape == (2000,)
+    assert before.mean() == pytest.approx(60, abs=0.3)
+    assert np.std(after - before) < np.std(before) / 2
+    found = index.compare(rgb, flow)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(np.quantile(after - before, (0.025, 0.975)), abs=1)
+
+
+def test_without_leaks_every_number_is_there_twice_and_judged_without():
+    """What one run knows to have leaked is left out of all of its split."""
+    knows = full_ft(0, 6, stream="flow")
+    knows = replace(knows, predictions=replace(knows.predictions, leaked=np.arange(10) < 2))
+    found = [full_ft(0, 6), full_ft(1, 6), knows]
+    rgb, flow = (s for s in Index(found, exclude_leaks=True))
+    assert (rgb.top1, flow.top1) == (60, 60)
+    assert rgb.without_leaks is not None
+    assert (rgb.without_leaks.top1, rgb.without_leaks.sums.distinct) == (50, 8)
+    assert (flow.leaked, rgb.leaked) == (2, 2)
+    index = Index(found, exclude_leaks=True)
+    assert index.top1(rgb.cell) == 50
+    compared = index.compare(rgb.cell, flow.cell)
+    assert compared is not None
+    assert compared.videos == 8
+    assert [(s.without_leaks, s.leaked) for s in Index(found)] == [(None, 0), (None, 2)]
+
+
+def test_groups_are_known_where_the_data_set_says_so_or_its_videos_share_one():
+    def known(dataset, groups=None):
+        one = full_ft(0, 6, dataset=dataset)
+        names = groups or one.predictions.groups
+        (found,) = Index([replace(one, predictions=replace(one.predictions, groups=tuple(names)))])
+        return found.groups_known
+
+    assert known("ucf101")
+    assert not known("folder")
+    assert not known("my-set")
+    assert known("my-set", "aabbccddee")
 
 
 def test_the_json_line_has_what_scripts_rely_on():
@@ -120,8 +206,10 @@ def test_the_json_line_has_what_scripts_rely_on():
     assert line == {
         "run": "ucf101-1/i3d-rgb+flow/kinetics/full-ft/seed0",
         "top1": 90.0,
-        "top5": 100.0,
+        "top5": None,
         "videos": 10,
+        "groups": 10,
+        "leaked": 0,
         "missing": {"train": 0, "test": 2},
         "unreadable": {"train": 0, "test": 0},
         "partly_read": {"train": 0, "test": 0},

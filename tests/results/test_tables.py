@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from results.made import score as made
 
@@ -8,6 +11,7 @@ from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.networks.size import size
 from i3d_lightning.results import published, tables
 from i3d_lightning.results.reading import Reading
+from i3d_lightning.results.scores import Index
 
 
 def score(*cell_and_right, **run):
@@ -17,10 +21,12 @@ def score(*cell_and_right, **run):
 def test_ours_stands_beside_the_papers_with_the_difference():
     found = [score("i3d", "rgb", "imagenet", "origin", "ucf101", 170)]
     table = tables.paper_table(2, found)
-    assert table.frame.loc["(e) Two-Stream I3D", ("ucf101", "RGB")] == "85.0 (84.5, +0.5)"
+    assert table.frame.loc["(e) Two-Stream I3D", ("ucf101", "RGB")] == "85.0 [79.3–89.6] (84.5, +0.5)"
     assert table.frame.loc["(e) Two-Stream I3D", ("ucf101", "Flow")] == "(90.6)"
     assert table.frame.loc["(b) 3D-ConvNet", ("ucf101", "Flow")] == "–"
-    assert "ucf101: 200 test videos, 3 of the official list missing" in table.note
+    assert (
+        "ucf101: 200 test videos in 200 groups, one pretraining, 3 of the official list missing" in table.note
+    )
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
@@ -43,14 +49,63 @@ def test_table_4_has_the_change_of_the_error():
         score("two-stream", "joint", "kinetics", "full-ft", "hmdb51", 120),
     ]
     row = tables.paper_table(4, found).frame.loc["(c) Two-Stream"]
-    assert row["hmdb51", "origin"] == "(58.3) / 50.0 (47.1, +2.9)"
-    assert row["hmdb51", "Δ (ours)"] == "– / -40 %"  # an error of 50 % becomes 30 %
+    assert row["hmdb51", "origin"] == "(58.3) / 50.0 [42.9–57.1] (47.1, +2.9)"
+    change = row["hmdb51", "Δ (ours)"]
+    assert change.startswith("– / -40 % [")  # an error of 50 % becomes 30 %
+    low, high = (int(end) for end in change.removeprefix("– / -40 % [").removesuffix("]").split(" to "))
+    assert -55 < low < -45
+    assert -36 < high < -25
+
+
+def test_no_mistake_left_is_no_certainty_of_the_change():
+    found = [
+        score("two-stream", "joint", "none", "origin", "hmdb51", 100),
+        score("two-stream", "joint", "kinetics", "fixed", "hmdb51", 200),
+    ]
+    row = tables.paper_table(4, found).frame.loc["(c) Two-Stream"]
+    assert row["hmdb51", "Δ (ours)"] == "– / -100 % [-100 to -96]"  # in 200 groups 1.8 % may still be wrong
+
+
+def test_every_number_of_the_papers_tables_is_there_without_leaks_where_that_is_asked_for():
+    one = score("two-stream", "joint", "none", "origin", "hmdb51", 100)
+    other = score("two-stream", "joint", "kinetics", "fixed", "hmdb51", 140)
+    leaked = np.arange(200) < 20
+    other = replace(other, predictions=replace(other.predictions, leaked=leaked))
+    table = tables.paper_table(4, [one, other], exclude_leaks=True)
+    row = table.frame.loc["(c) Two-Stream"]
+    assert row["hmdb51", "origin"].endswith(" (47.1, +2.9), without leaks 44.4 [37.1–52.0]")
+    assert ", without leaks -40 % [" in row["hmdb51", "Δ (ours)"]
+    assert "20 of them trained on too" in table.note
+    assert tables.LEAKS in table.note
+
+
+def test_a_spread_stands_with_the_interval_and_says_where_one_pretraining_is_shared():
+    def cell(run):
+        found = [
+            score("i3d", "rgb", "kinetics", "full-ft", "ucf101", right, split=split, seed=seed, **run(seed))
+            for seed, right in ((0, 190), (1, 194))
+            for split in (1, 2, 3)
+        ]
+        table = tables.paper_table(5, found)
+        return table.frame.loc["RGB-I3D, Kinetics"].iloc[0], table
+
+    text, table = cell(run=lambda seed: {})
+    assert text.startswith("96.0 ± 1.4† [")
+    assert text.endswith("] (95.1, +0.9)")
+    assert "ucf101: 200 test videos in 200 groups, one pretraining" in table.note
+    assert "$\\dagger$" in tables.as_latex(table)
+    text, table = cell(run=lambda seed: {"weights": f"w{seed}", "pretraining_seed": seed})
+    assert text.startswith("96.0 ± 1.4 [")
+    assert "2 pretrainings" in table.note
+    assert "groups unknown: intervals over videos" in tables.videos_note(
+        Index([score("i3d", "rgb", "none", "origin", "folder", 20)])
+    )
 
 
 def test_table_5_is_over_three_splits():
     found = [score("i3d", "rgb", "kinetics", "full-ft", "ucf101", 190, split=s) for s in (1, 2, 3)]
     frame = tables.paper_table(5, found).frame
-    assert frame.loc["RGB-I3D, Kinetics"].iloc[0] == "95.0 (95.1, -0.1)"
+    assert frame.loc["RGB-I3D, Kinetics"].iloc[0] == "95.0 [91.0–97.6] (95.1, -0.1)"
     assert frame.loc["IDT"].tolist() == ["(86.4)", "(61.7)"]
     assert tables.paper_table(5, found[:2]).frame.loc["RGB-I3D, Kinetics"].iloc[0] == "(95.1)"
 
@@ -122,7 +177,7 @@ def test_what_is_no_part_of_the_paper_leaves_its_tables_as_they_are():
     for number in (2, 3, 4, 5):
         with_it, without = tables.paper_table(number, found), tables.paper_table(number, [])
         assert with_it.frame.equals(without.frame)
-    assert "my-set: 200 test videos" in with_it.note
+    assert "my-set: 200 test videos (groups unknown: intervals over videos)" in with_it.note
 
 
 def test_latex_compiles_in_form():
@@ -149,7 +204,8 @@ def test_a_note_counts_unreadable_and_partly_read_videos_where_there_are_any(num
     ]
     table = tables.paper_table(number, found)
     assert table.note.endswith(
-        "Videos: hmdb51: 200 test videos, 3 of the official list missing; ucf101: 200 test videos, 3 of the "
-        "official list missing, unreadable 1 train and 2 test, partly read 0 train and 1 test."
+        "Videos: hmdb51: 200 test videos in 200 groups, 3 of the official list missing; ucf101: 200 test "
+        "videos in 200 groups, 3 of the official list missing, unreadable 1 train and 2 test, partly read 0 "
+        "train and 1 test."
     )
     assert "partly read 0 train and 1 test." in tables.as_latex(table)

@@ -1,0 +1,50 @@
+"""Verbs that look at runs which are there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from results.made import write_run
+
+from i3d_lightning.cli.main import main
+from i3d_lightning.experiment import Experiment
+
+RUN = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
+
+
+def shown(capsys, *argv: str) -> str:
+    main(argv)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_every_table_gives_both_numbers_where_leaks_are_excluded(tmp_path, capsys):
+    """6 of 12 are right, v0 and v1 among them: without these, 4 of 10."""
+    write_run(tmp_path, RUN, right=6, leaked=("v0", "v1"))
+    runs = f"--runs={tmp_path}"
+    line = json.loads(shown(capsys, "table", runs, "--json", "--exclude=leaks"))
+    assert (line["top1"], line["leaked"], line["groups"]) == (50, 2, 12)
+    assert line["without_leaks"] == {"top1": 40, "top5": None, "videos": 10, "groups": 10}
+    assert "without_leaks" not in json.loads(shown(capsys, "table", runs, "--json"))
+    markdown = shown(capsys, "table", runs, "--format=markdown", "--exclude=leaks")
+    assert "50.0 [21.1–78.9], without leaks 40.0 [12.2–73.8]" in markdown
+    paper = shown(capsys, "table", "4", runs, "--format=markdown", "--exclude=leaks")
+    assert "50.0 [21.1–78.9], without leaks 40.0 [12.2–73.8]" not in paper  # of rgb+flow, which was not run
+    assert "2 of them trained on too" in paper
+    assert "Numbers without leaks leave out" in paper
+    shown(capsys, "table", "findings", runs, "--exclude=leaks")
+
+
+def test_what_else_might_be_excluded_is_unknown(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["table", f"--runs={tmp_path}", "--exclude=leeks"])
+    assert "did you mean 'leaks'" in capsys.readouterr().err
+
+
+def test_a_comparison_says_what_each_p_value_assumes(tmp_path, capsys):
+    for seed, right in ((0, 6), (1, 11)):
+        write_run(tmp_path, Experiment("i3d", "rgb", "none", "origin", "ucf101", seed=seed), right=right)
+    names = [f"ucf101-1/i3d-rgb/none/origin/seed{seed}" for seed in (0, 1)]
+    text = shown(capsys, "compare", *names, f"--runs={tmp_path}")
+    assert "on 12 videos: 5 gained, 0 lost; paired permutation test over videos p = 0.062" in text
+    assert "exact McNemar test, as if videos were independent, p = 0.062." in text

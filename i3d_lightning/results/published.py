@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.results.scores import Cell
@@ -246,6 +246,6 @@ class PaperNumbers:
         difference = self._top1[other] - self._top1[one]
         pooled = (self._top1[other] + self._top1[one]) / 200
         error = 100 * sqrt(2 * pooled * (1 - pooled) / videos)
-        p = 2 * float(norm.sf(abs(difference) / error)) if error else 1.0
+        p = 2 * float(ndtr(-abs(difference) / error)) if error else 1.0
         low, high = np.percentile(after - before, (2.5, 97.5))
         return PublishedDifference(difference, float(low), float(high), p, videos)

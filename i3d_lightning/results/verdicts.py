@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, permutations
 from typing import Literal
 
@@ -131,66 +132,59 @@ def drawn(difference: float, draws: np.ndarray, basis: Difference) -> Drawn:
     return Drawn(difference, float(low), float(high), p, basis.videos, basis.groups)
 
 
-def alike(statement: str, rankings: Mapping[str, Mapping[str, tuple[float, np.ndarray]]], of: int) -> Finding:
-    """Judge whether rankings agree, be it with a swap, by Kendall's tau averaged over pairs of them.
+Ranking = Mapping[str, tuple[float, np.ndarray]]
+"""By what is ranked: its value, and the value's draws (n)."""
 
-    Rankings without anything in common agree by chance too, the more often the shorter they are. So they are
-    alike (*supported*) where 95 % of the draws agree as rankings drawn by lot do in at most 5 % of cases,
-    which are counted, and *contradicted* where 95 % of the draws disagree as those do in at most 5 %.
 
-    Args:
-        statement: That they are alike.
-        rankings: For each place, what is ranked there: its value, and the value's draws (n). Places where
-            fewer than three are ranked are left out, and what is not ranked in all others.
-        of: How many values there could be.
+def alike(statement: str, rankings: Mapping[str, Ranking | None]) -> Finding:
+    """Judge whether rankings, by where they are from, are alike: by Kendall's tau of every two of them.
+
+    Rankings that have nothing in common agree by chance too, the more often the shorter they are, so tau is
+    held against all orders that there are (Kendall's exact test, one-sided: of five, a swap of neighbours is
+    still agreement, with p = 5 / 120). Two rankings are alike where 95 % of the draws agree so at `LEVEL`,
+    and opposite where 95 % disagree so at `LEVEL` divided by the number of comparisons, the first step of
+    Holm's. *Supported* where all are alike, *contradicted* where some are opposite.
     """
-    rankings = {place: values for place, values in rankings.items() if len(values) > 2}
-    shared = sorted(set.intersection(*map(set, rankings.values()))) if rankings else []
-    if len(rankings) < 2 or len(shared) < 3:
+    known = {place: ranking for place, ranking in rankings.items() if ranking}
+    pairs = list(combinations(known, 2))
+    shared = {(a, b): [name for name in known[a] if name in known[b]] for a, b in pairs}
+    shared = {pair: names for pair, names in shared.items() if len(names) > 2}
+    of = len(rankings) * (len(rankings) - 1) // 2
+    if not shared:
         return Finding(statement, "not run", (), 0, of)
-    values = [np.array([by_name[name][0] for name in shared]) for by_name in rankings.values()]
-    draws = [np.array([by_name[name][1] for name in shared]) for by_name in rankings.values()]
-    tau, tau_drawn = (_agreement([_order(v) for v in kind]) for kind in (values, draws))
-    least, most = _beyond_chance(len(shared), len(rankings))
-    same, opposite = float(np.mean(tau_drawn >= most)), float(np.mean(tau_drawn <= least))
-    verdict: Verdict = "undecided"
-    if max(same, opposite) >= 1 - LEVEL:
-        verdict = "supported" if same > opposite else "contradicted"
-    low, high = np.percentile(tau_drawn, (2.5, 97.5))
-    orders = [
-        f"{place}: " + " > ".join(f"{shared[i]} ({v[i]:.1f})" for i in np.argsort(-v, kind="stable"))
-        for place, v in zip(rankings, values, strict=True)
-    ]
-    words = (
-        f"mean Kendall's tau {tau:+.2f} [{low:+.2f}, {high:+.2f}]: {100 * same:.0f} % of the draws agree, "
-        f"and {100 * opposite:.0f} % disagree, as rankings drawn by lot do in at most {100 * LEVEL:.0f} %"
-    )
-    return Finding(statement, verdict, (*orders, words), len(rankings) * len(shared), of)
+    evidence = [f"{place}: {_in_order(ranking)}" for place, ranking in known.items()]
+    all_alike, some_opposite = True, False
+    for (a, b), names in shared.items():
+        tau = _tau(*(np.array([known[place][name][0] for name in names]) for place in (a, b)))
+        draws = _tau(*(np.array([known[place][name][1] for name in names]) for place in (a, b)))
+        same = np.mean(draws >= _beyond_chance(len(names), LEVEL))
+        opposite = np.mean(-draws >= _beyond_chance(len(names), LEVEL / len(shared)))
+        all_alike &= bool(same >= 1 - LEVEL)
+        some_opposite |= bool(opposite >= 1 - LEVEL)
+        low, high = np.percentile(draws, (2.5, 97.5))
+        evidence.append(
+            f"{a} and {b}: Kendall's tau {tau:+.2f} [{low:+.2f}, {high:+.2f}], "
+            f"beyond chance in {100 * max(same, opposite):.0f} % of the draws"
+        )
+    verdict: Verdict = "supported" if all_alike else "contradicted" if some_opposite else "undecided"
+    return Finding(statement, verdict, tuple(evidence), len(shared), of)
 
 
-def _order(values: np.ndarray) -> np.ndarray:
-    """Say of each pair of values (n ...) which is larger (pairs ...): 1, -1, or 0 for a tie."""
-    one, other = np.triu_indices(len(values), 1)
-    return np.sign(values[one] - values[other])
+def _in_order(ranking: Ranking) -> str:
+    names = sorted(ranking, key=lambda name: -ranking[name][0])
+    return " > ".join(f"{name} ({ranking[name][0]:.1f})" for name in names)
 
 
-def _agreement(orders: Sequence[np.ndarray]) -> np.ndarray:
-    """Kendall's tau, averaged over all pairs of rankings; rounded, so that equal ones are equal."""
-    tau = [(one * other).mean(0) for one, other in combinations(orders, 2)]
-    return np.asarray(sum(tau) / len(tau)).round(9)
+def _tau(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Kendall's tau of two rankings by their values (n ...); a tie is neither agreement nor its opposite."""
+    above, below = np.triu_indices(len(one), 1)
+    agree = np.sign(one[above] - one[below]) * np.sign(other[above] - other[below])
+    return agree.mean(0).round(9)
 
 
-def _beyond_chance(length: int, rankings: int) -> tuple[float, float]:
-    """Give the agreement that rankings drawn by lot fall to, and that which they reach, in at most `LEVEL`.
-
-    All of them are counted, the first one being held fixed. Infinite where there are too few for that.
-    """
-    every = _order(np.array(list(permutations(range(length)))).T)
-    orders = [every[:, :1].reshape(-1, *[1] * (rankings - 1))]
-    for place in range(rankings - 1):
-        shape = [1] * (rankings - 1)
-        shape[place] = -1
-        orders.append(every.reshape(len(every), *shape))
-    found, counts = np.unique(_agreement(orders), return_counts=True)
-    low, high = np.cumsum(counts) / counts.sum(), np.cumsum(counts[::-1])[::-1] / counts.sum()
-    return max(found[low <= LEVEL], default=-np.inf), min(found[high <= LEVEL], default=np.inf)
+@cache
+def _beyond_chance(length: int, level: float) -> float:
+    """Give the least tau that at most this share of all orders reach; infinite where they are too few."""
+    orders = np.array(list(permutations(range(length)))).T
+    taus, counts = np.unique(_tau(np.arange(length)[:, None], orders), return_counts=True)
+    return min(taus[np.cumsum(counts[::-1])[::-1] / counts.sum() <= level], default=np.inf)

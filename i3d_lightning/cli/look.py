@@ -65,9 +65,10 @@ def table(
         else:
             print(overview.markdown(layout))
     elif which == "findings":
-        print(*findings(Index(found, demo)), sep="\n")
+        index = Index(found, demo)
+        print(*findings(index), sep="\n")
         if any(score.reading for score in found):
-            print(tables.videos_note(Index(found, demo)))
+            print(tables.videos_note(index))
     else:
         print_paper_table(tables.paper_table(int(which), found, demo), format)
 

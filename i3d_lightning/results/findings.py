@@ -53,14 +53,14 @@ def _from_images() -> list[Architecture]:
 
 
 def i3d_is_best(numbers: Numbers) -> Finding:
-    """The paper: "Our new I3D models do best in all datasets, with either RGB, flow, or RGB+flow": both."""
+    """The paper: I3D does "best in all datasets, with either RGB, flow, or RGB+flow"; here the last."""
     *others, i3d = paper()
     pairs = [(_best(numbers, a, d), _best(numbers, i3d, d)) for d in EVERYWHERE for a in others]
     return _better(numbers, "Two-Stream I3D is the best architecture on every data set (Table 2)", pairs)
 
 
 def i3d_is_best_in_each_stream(numbers: Numbers) -> Finding:
-    """The same sentence: either."""
+    """The same sentence; here the first two."""
     *others, i3d = paper()
     pairs = [
         (trained(numbers, a, s, d), trained(numbers, i3d, s, d))

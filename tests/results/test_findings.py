@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import sqrt
 
 import numpy as np
 import pytest
+from results.made import score
 from scipy.special import ndtr
 from scipy.stats import binom
 
+from i3d_lightning.experiment import FUSION
 from i3d_lightning.results.findings import CONCLUSIONS, findings
 from i3d_lightning.results.published import PUBLISHED, PaperNumbers
-from i3d_lightning.results.scores import Cell
+from i3d_lightning.results.scores import Cell, Index
 from i3d_lightning.results.verdicts import LEVEL
 
 PAPER = {
@@ -160,3 +162,28 @@ def test_chance_supports_and_contradicts_as_seldom_as_the_level_says():
         assert given.count("supported") <= most, judge.__name__
         assert given.count("contradicted") <= most, judge.__name__
     assert any("contradicted" in verdict.values() for verdict in found)
+
+
+SCORES = [
+    score("i3d", "rgb", "imagenet", "origin", "ucf101", 120),
+    score("i3d", "flow", "imagenet", "origin", "ucf101", 140),
+    score("i3d", FUSION, "imagenet", "origin", "ucf101", 130),
+    score("i3d", FUSION, "kinetics", "full-ft", "ucf101", 180),
+    score("two-stream", "joint", "imagenet", "origin", "ucf101", 131),
+]
+
+
+def test_our_own_scores_are_judged_alike():
+    found = verdicts(Index(SCORES, demo=False))
+    assert found["flow_beats_rgb_on_the_targets"] == "supported"
+    assert found["both_beat_either"] == "contradicted"
+    assert found["i3d_is_best"] == "undecided"  # a video
+    assert found["kinetics_beats_imagenet"] == "supported"
+    assert found["rgb_beats_flow_on_kinetics"] == "not run"
+    assert set(verdicts(Index(SCORES, demo=True)).values()) == {"not run"}
+
+
+def test_a_repeated_seed_changes_no_verdict_and_no_p():
+    repeated = [replace(s, experiment=replace(s.experiment, seed=seed)) for s in SCORES for seed in range(3)]
+    once, thrice = (findings(Index(found, demo=False)) for found in (SCORES, repeated))
+    assert list(map(str, thrice)) == list(map(str, once))

@@ -195,6 +195,8 @@ def _takes_away_more(numbers: Numbers, one: Pair, other: Pair) -> Difference | N
     if basis is None or any(number is None for number in (*top1, *draws)):
         return None
     seen, by_draw = (_share(*kind[2:]) - _share(*kind[:2]) for kind in (np.array(top1), np.array(draws)))
+    if {0.0, 100.0} & set(top1):  # all or none right: replicates, all alike, know nothing of the error
+        by_draw = np.full_like(by_draw, np.nan)
     return drawn(float(seen), by_draw, basis)
 
 

@@ -47,7 +47,7 @@ class Numbers(Protocol):
         ...
 
     def draws(self, cell: Cell) -> np.ndarray | None:
-        """Draw top-1 in percent as often as it takes: of cells on one data set, draw by draw together."""
+        """Give replicates of top-1 in percent; those of cells on one data set belong together, one by one."""
         ...
 
     def compare(self, one: Cell, other: Cell) -> Difference | None:

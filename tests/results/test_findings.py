@@ -98,6 +98,13 @@ def test_a_conclusion_is_contradicted_where_its_opposite_is_true():
     assert verdicts(PaperNumbers({**PAPER, **gains_little}))["kinetics_helps_3d_most"] == "contradicted"
 
 
+def test_a_network_that_makes_no_error_is_not_sure_to_make_none():
+    perfect = {Cell("i3d", "rgb+flow", "imagenet+kinetics", "full-ft", "ucf101"): 100.0}
+    found = next(f for f in findings(PaperNumbers({**PAPER, **perfect})) if "helps I3D and" in f.statement)
+    words = next(words for words in found.evidence if words.startswith("i3d against fused-3d on ucf101"))
+    assert "+54.2 [-inf, +inf], p = 1 " in words
+
+
 def test_nothing_is_judged_without_numbers_and_a_part_says_so():
     assert set(verdicts(PaperNumbers({})).values()) == {"not run"}
     flow = {cell: top1 for cell, top1 in PAPER.items() if cell[:1] == ("i3d",) and cell.dataset == "ucf101"}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 from scipy.stats import binom, kendalltau
 
 from i3d_lightning.results.verdicts import LEVEL, alike, drawn, every, holm
@@ -122,3 +123,21 @@ def test_rankings_that_have_nothing_in_common_are_alike_as_seldom_as_the_level_s
     assert found.count("supported") <= most
     assert found.count("contradicted") <= most
     assert found.count("supported") > 0
+
+
+def seen(truth, rng):
+    """A difference in units of its standard error, as a sample shows it."""
+    found = rng.normal(truth)
+    return Known(found, found - 1.96, found + 1.96, 2 * float(ndtr(-abs(found))))
+
+
+def test_both_levels_are_kept_where_they_are_hardest_to_keep():
+    """Support where all but one difference are large, contradiction where there are many chances for it."""
+    rng = np.random.default_rng(3)
+    shuffles = 1000
+    most = binom.ppf(0.999, shuffles, LEVEL)
+    nearly = [judged(seen(0, rng), *[seen(9, rng) for _ in range(9)]).verdict for _ in range(shuffles)]
+    assert 0 < nearly.count("supported") <= most
+    none = [judged(*[seen(0, rng) for _ in range(20)]).verdict for _ in range(shuffles)]
+    assert 0 < none.count("contradicted") <= most
+    assert none.count("supported") == 0

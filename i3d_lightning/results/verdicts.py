@@ -136,7 +136,7 @@ Ranking = Mapping[str, tuple[float, np.ndarray]]
 """By what is ranked: its value, and the value's draws (n)."""
 
 
-def alike(statement: str, rankings: Mapping[str, Ranking | None]) -> Finding:
+def alike(statement: str, rankings: Mapping[str, Ranking]) -> Finding:
     """Judge whether rankings, by where they are from, are alike: by Kendall's tau of every two of them.
 
     Rankings that have nothing in common agree by chance too, the more often the shorter they are, so tau is

@@ -87,7 +87,7 @@ def _p(p: float) -> str:
 
 
 def _videos(difference: Difference) -> str:
-    if difference.groups is None:
+    if difference.groups in (None, difference.videos):
         return f"{difference.videos} videos taken as independent"
     return f"{difference.videos} videos in {difference.groups} groups"
 

@@ -24,6 +24,7 @@ def table(
     demo: bool | None = None,
     exclude: str | None = None,
     json: bool = False,
+    paper: bool = False,
 ) -> None:
     """Print the table of all runs, one of the paper's Tables 1 to 5, or what the paper's findings come to.
 
@@ -35,9 +36,11 @@ def table(
         exclude: `leaks`, to give each number also without the test videos that are trained on too; `findings`
             is then without them alone.
         json: Print one JSON object a line for each row of the table of all runs instead.
+        paper: Judge the findings by the paper's own numbers instead of the runs'.
     """
     from i3d_lightning.results import overview, tables
     from i3d_lightning.results.findings import findings
+    from i3d_lightning.results.published import PaperNumbers
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import Index, scores, without_leaks
 
@@ -51,6 +54,11 @@ def table(
     possible = {"all": FORMATS[:1] if json else FORMATS[:2], "findings": FORMATS[:1]}
     if format not in possible.get(which, FORMATS):
         raise InputError(f"--format {format} is not for this: Tables 1 to 5 are printed so.")
+    if paper:
+        if which != "findings":
+            raise InputError("--paper is for table findings: Tables 1 to 5 show the paper's numbers anyway.")
+        print(*findings(PaperNumbers()), sep="\n")
+        return
     found = scores(collect(place))
     if not found and which in ("all", "findings"):
         raise InputError(f"There are no complete runs in {place}: run i3d experiment first.")
@@ -68,12 +76,10 @@ def table(
         else:
             print(overview.markdown(layout))
     elif which == "findings":
-        for finding in findings(without_leaks(found) if leaks else found, demo):
-            print(f"{finding.verdict:<14} {finding.statement}")
-            for words in finding.evidence:
-                print(f"{'':<15}{words}")
+        index = Index(without_leaks(found) if leaks else found, demo)
+        print(*findings(index), sep="\n")
         if any(score.reading for score in found):
-            print(tables.videos_note(Index(found, demo)))
+            print(tables.videos_note(index))
     else:
         print_paper_table(tables.paper_table(int(which), found, demo, exclude_leaks=leaks), format)
 

@@ -1,76 +1,47 @@
-"""The paper's conclusions as statements that our own numbers hold or do not (sections 4 and 5)."""
+"""The paper's conclusions (sections 4 and 5), and what numbers say of them: ours, or the paper's own.
+
+How a verdict comes about is said in `verdicts`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable
+
+import numpy as np
 
 from i3d_lightning.networks import ARCHITECTURES, Architecture, paper
-from i3d_lightning.results.scores import Cell, Index, Score
+from i3d_lightning.networks.registry import IMAGE_NETWORK
+from i3d_lightning.results.numbers import Difference, Numbers
+from i3d_lightning.results.scores import Cell
 from i3d_lightning.results.tables import trained, transfer
+from i3d_lightning.results.verdicts import Finding, alike, drawn, every
 
-Verdict = Literal["holds", "does not hold", "not run"]
 TARGETS = ("ucf101", "hmdb51")
 EVERYWHERE = (*TARGETS, "kinetics")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A statement and what our numbers say of it.
-
-    Attributes:
-        statement: What the paper concludes.
-        verdict: Whether it holds in every comparison that was run.
-        evidence: Each comparison in words, with its interval and number of videos.
-    """
-
-    statement: str
-    verdict: Verdict
-    evidence: tuple[str, ...]
-
-
-def findings(found: Iterable[Score], demo: bool | None = None) -> list[Finding]:
-    """Judge every conclusion.
-
-    Args:
-        found: All scores.
-        demo: Judge on the rendered data sets; by default, where nothing else was run.
-    """
-    index = Index(found, demo)
-    return [judge(index) for judge in CONCLUSIONS]
-
-
 Pair = tuple[Cell, Cell]
 
 
-def _all(index: Index, statement: str, pairs: Iterable[Pair]) -> Finding:
-    """It holds if the second of every pair that was run is better."""
-    better, words = [], []
-    for one, other in pairs:
-        found = index.compare(one, other)
-        if found is not None:
-            better.append(found.difference > 0)
-            words.append(
-                f"{_name(other)} against {_name(one)} on {other.dataset}: {found.difference:+.1f} "
-                f"[{found.low:+.1f}, {found.high:+.1f}], p = {found.p:.2g}, {found.videos} videos"
-            )
-    return Finding(statement, _verdict(better), tuple(words))
-
-
-def _verdict(judged: list[bool]) -> Verdict:
-    if not judged:
-        return "not run"
-    return "holds" if all(judged) else "does not hold"
+def findings(numbers: Numbers) -> list[Finding]:
+    """Judge every conclusion."""
+    return [judge(numbers) for judge in CONCLUSIONS]
 
 
 def _name(cell: Cell) -> str:
     return f"{cell.architecture} {cell.stream} {cell.protocol} from {cell.pretraining}"
 
 
-def _best(index: Index, architecture: Architecture, dataset: str) -> Cell:
+def _better(numbers: Numbers, statement: str, pairs: Iterable[Pair]) -> Finding:
+    """Judge whether the second of every pair is better."""
+    compared = {
+        f"{_name(other)} against {_name(one)} on {other.dataset}": numbers.compare(one, other)
+        for one, other in pairs
+    }
+    return every(statement, compared)
+
+
+def _best(numbers: Numbers, architecture: Architecture, dataset: str) -> Cell:
     """A cell of Table 2, of the stream of the architecture's two-stream result."""
-    return trained(index, architecture, architecture.combined_stream, dataset)
+    return trained(numbers, architecture, architecture.combined_stream, dataset)
 
 
 def _two_streams() -> list[Architecture]:
@@ -81,119 +52,184 @@ def _from_images() -> list[Architecture]:
     return [architecture for architecture in paper() if architecture.from_images]
 
 
-def i3d_is_best(index: Index) -> Finding:
+def i3d_is_best(numbers: Numbers) -> Finding:
+    """The paper: I3D does "best in all datasets, with either RGB, flow, or RGB+flow"; here the last."""
     *others, i3d = paper()
-    pairs = [(_best(index, a, d), _best(index, i3d, d)) for d in EVERYWHERE for a in others]
-    return _all(index, "Two-Stream I3D is the best architecture on every data set (Table 2)", pairs)
+    pairs = [(_best(numbers, a, d), _best(numbers, i3d, d)) for d in EVERYWHERE for a in others]
+    return _better(numbers, "Two-Stream I3D is the best architecture on every data set (Table 2)", pairs)
 
 
-def the_ranking_is_the_same(index: Index) -> Finding:
-    """By the order of all architectures that were run on each of two data sets or more."""
-    statement = "The ranking of architectures is the same on all data sets (Table 2)"
-    top1: dict[str, dict[str, float]] = {}
-    for dataset in EVERYWHERE:
-        found = {a.name: index.top1(_best(index, a, dataset)) for a in paper()}
-        if any(top is not None for top in found.values()):
-            top1[dataset] = {name: top for name, top in found.items() if top is not None}
-    shared = set.intersection(*map(set, top1.values())) if top1 else set()
-    if len(top1) < 2 or len(shared) < 2:
-        return Finding(statement, _verdict([]), ())
-    rankings = {d: tuple(sorted(sorted(shared), key=lambda a: -t[a])) for d, t in top1.items()}
-    words = tuple(
-        f"{d}: " + " > ".join(f"{a} ({top1[d][a]:.1f})" for a in order) for d, order in rankings.items()
-    )
-    return Finding(statement, _verdict([len(set(rankings.values())) == 1]), words)
-
-
-def flow_beats_rgb_on_the_targets(index: Index) -> Finding:
+def i3d_is_best_in_each_stream(numbers: Numbers) -> Finding:
+    """The same sentence; here the first two."""
+    *others, i3d = paper()
     pairs = [
-        (trained(index, a, "rgb", d), trained(index, a, "flow", d)) for d in TARGETS for a in _two_streams()
+        (trained(numbers, a, s, d), trained(numbers, i3d, s, d))
+        for d in EVERYWHERE
+        for s in i3d.streams
+        for a in others
+        if s in a.streams
     ]
-    return _all(index, "Flow beats RGB on UCF-101 and HMDB-51 (Table 2)", pairs)
+    return _better(numbers, "I3D is also the best in RGB alone and in flow alone (Table 2)", pairs)
 
 
-def rgb_beats_flow_on_kinetics(index: Index) -> Finding:
+def flow_beats_rgb_on_the_targets(numbers: Numbers) -> Finding:
+    """The paper: flow alone is "slightly higher than that of RGB on UCF-101, much higher on HMDB-51"."""
     pairs = [
-        (trained(index, a, "flow", "kinetics"), trained(index, a, "rgb", "kinetics"))
+        (trained(numbers, a, "rgb", d), trained(numbers, a, "flow", d))
+        for d in TARGETS
+        for a in _two_streams()
+    ]
+    return _better(numbers, "Flow beats RGB on UCF-101 and HMDB-51 (Table 2)", pairs)
+
+
+def rgb_beats_flow_on_kinetics(numbers: Numbers) -> Finding:
+    """The paper: "And substantially lower on Kinetics"."""
+    pairs = [
+        (trained(numbers, a, "flow", "kinetics"), trained(numbers, a, "rgb", "kinetics"))
         for a in (ARCHITECTURES["two-stream"], ARCHITECTURES["i3d"])
     ]
-    return _all(index, "RGB beats flow on Kinetics (Table 2)", pairs)
+    return _better(numbers, "RGB beats flow on Kinetics (Table 2)", pairs)
 
 
-def both_beat_either(index: Index) -> Finding:
+def both_beat_either(numbers: Numbers) -> Finding:
+    """The paper: "Two-stream architectures exhibit superior performance on all datasets"."""
     pairs = [
-        (trained(index, a, stream, d), _best(index, a, d))
+        (trained(numbers, a, stream, d), _best(numbers, a, d))
         for d in EVERYWHERE
         for a in _two_streams()
         for stream in ("rgb", "flow")
     ]
-    return _all(index, "RGB+Flow beats either stream (Table 2)", pairs)
+    return _better(numbers, "RGB+Flow beats either stream (Table 2)", pairs)
 
 
-def imagenet_first_helps(index: Index) -> Finding:
+def imagenet_first_helps(numbers: Numbers) -> Finding:
+    """The paper: "ImageNet pre-training still helps in all cases"."""
     pairs = [
-        (index.cell(a.name, s, "none", "origin", "kinetics"), trained(index, a, s, "kinetics"))
+        (numbers.cell(a.name, s, "none", "origin", "kinetics"), trained(numbers, a, s, "kinetics"))
         for a in _from_images()
         for s in dict.fromkeys((*a.streams, a.combined_stream))
     ]
-    return _all(index, "ImageNet first helps on Kinetics (Table 3)", pairs)
+    return _better(numbers, "ImageNet first helps on Kinetics (Table 3)", pairs)
 
 
-def _gains(index: Index) -> Iterator[tuple[Architecture, str, bool, Pair]]:
-    """Origin against full-ft of each architecture and target, without ImageNet and with it."""
-    for architecture in paper():
-        for dataset in TARGETS:
-            for imagenet_first in (False, True):
-                one, other = (
-                    transfer(index, architecture, protocol, imagenet_first, dataset)
-                    for protocol in ("origin", "full-ft")
-                )
-                yield architecture, dataset, imagenet_first, (one, other)
+def _gain(numbers: Numbers, architecture: Architecture, imagenet_first: bool, dataset: str) -> Pair:
+    """Origin and full-ft of a column of Table 4."""
+    origin, tuned = (
+        transfer(numbers, architecture, protocol, imagenet_first, dataset)
+        for protocol in ("origin", "full-ft")
+    )
+    return origin, tuned
 
 
-def kinetics_helps_everyone(index: Index) -> Finding:
-    statement = "Pretraining on Kinetics helps every architecture (Table 4)"
-    return _all(index, statement, [pair for *_, pair in _gains(index)])
-
-
-def kinetics_helps_3d_most(index: Index) -> Finding:
-    """By the share of the error that it takes away, without ImageNet."""
-    statement = "Kinetics helps I3D and the 3D-ConvNet most (Table 4, share of the error taken away)"
-    words, verdicts = [], []
-    for dataset in TARGETS:
-        change: dict[str, float] = {}
-        for architecture, where, imagenet_first, (one, other) in _gains(index):
-            before, after = index.top1(one), index.top1(other)
-            if where == dataset and not imagenet_first and before is not None and after is not None:
-                change[architecture.name] = (100 - after) / max(100 - before, 1e-9) - 1
-        if {"i3d", "c3d"} <= change.keys() and len(change) > 2:
-            order = sorted(change, key=lambda name: change[name])
-            verdicts.append(set(order[:2]) == {"i3d", "c3d"})
-            words.append(f"{dataset}: " + ", ".join(f"{name} {100 * change[name]:+.0f} %" for name in order))
-    return Finding(statement, _verdict(verdicts), tuple(words))
-
-
-def kinetics_beats_imagenet(index: Index) -> Finding:
+def kinetics_helps_everyone(numbers: Numbers) -> Finding:
+    """The paper: "All architectures benefit from pre-training on the additional video data of Kinetics"."""
     pairs = [
+        _gain(numbers, a, imagenet_first, d)
+        for a in paper()
+        for d in TARGETS
+        for imagenet_first in (False, True)
+        if a.from_images or not imagenet_first
+    ]
+    return _better(numbers, "Pretraining on Kinetics helps every architecture (Table 4)", pairs)
+
+
+def frozen_i3d_beats_origin(numbers: Numbers) -> Finding:
+    """The paper: "Training just the last layers [...] also leads to much better performance" for I3D."""
+    i3d = ARCHITECTURES["i3d"]
+    pairs = [
+        (transfer(numbers, i3d, "origin", first, d), transfer(numbers, i3d, "fixed", first, d))
+        for d in TARGETS
+        for first in (False, True)
+    ]
+    statement = "I3D frozen after Kinetics is better than trained on the target alone (Table 4)"
+    return _better(numbers, statement, pairs)
+
+
+def kinetics_beats_imagenet(numbers: Numbers) -> Finding:
+    """The paper: "Kinetics pretraining helps significantly more than ImageNet".
+
+    Frozen is this project's addition: against the image network itself, the one fair control.
+    """
+    tuned = [
         (
-            index.cell(a.name, a.combined_stream, "imagenet", before, d),
-            index.cell(a.name, a.combined_stream, "kinetics", after, d),
+            transfer(numbers, a, "origin", True, d),
+            transfer(numbers, a, "full-ft", False, d),
         )
-        for before, after in (("origin", "full-ft"), ("fixed", "fixed"))
         for a in _from_images()
         for d in TARGETS
     ]
-    return _all(index, "Pretraining on Kinetics beats pretraining on ImageNet (Table 4, and frozen)", pairs)
+    frozen = [
+        (
+            numbers.cell(IMAGE_NETWORK, "rgb", "imagenet", "fixed", d),
+            numbers.cell("i3d", "rgb", "kinetics", "fixed", d),
+        )
+        for d in TARGETS
+    ]
+    statement = "Pretraining on Kinetics beats pretraining on ImageNet (Table 4, and frozen)"
+    return _better(numbers, statement, [*tuned, *frozen])
 
 
-CONCLUSIONS: tuple[Callable[[Index], Finding], ...] = (
+def kinetics_helps_3d_most(numbers: Numbers) -> Finding:
+    """The paper: "Some benefit significantly more than the others – notably the I3D-ConvNet and 3D-ConvNet".
+
+    That is so with ImageNet first, for the architectures that can start from images.
+    """
+    most = (ARCHITECTURES["i3d"], ARCHITECTURES["c3d"])
+    compared = {}
+    for dataset in TARGETS:
+        gains = {a: _gain(numbers, a, a.from_images is not None, dataset) for a in paper()}
+        for a in most:
+            for b in (b for b in gains if b not in most):
+                name = f"{a.name} against {b.name} on {gains[a][0].dataset}, % of the error"
+                compared[name] = _takes_away_more(numbers, gains[b], gains[a])
+    return every(
+        "Kinetics helps I3D and the 3D-ConvNet most (Table 4, share of the error taken away)", compared
+    )
+
+
+def _takes_away_more(numbers: Numbers, one: Pair, other: Pair) -> Difference | None:
+    """Compare the shares of the error that Kinetics takes away, in points."""
+    cells = (*one, *other)
+    top1, draws = [numbers.top1(cell) for cell in cells], [numbers.draws(cell) for cell in cells]
+    basis = numbers.compare(one[0], other[1])
+    if basis is None or any(number is None for number in (*top1, *draws)):
+        return None
+    seen, by_draw = (_share(*kind[2:]) - _share(*kind[:2]) for kind in (np.array(top1), np.array(draws)))
+    if {0.0, 100.0} & set(top1):  # all or none right: replicates, all alike, know nothing of the error
+        by_draw = np.full_like(by_draw, np.nan)
+    return drawn(float(seen), by_draw, basis)
+
+
+def _share(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Share of the error that is taken away, in percent; NaN where there was none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(before < 100, 100 * (after - before) / (100 - before), np.nan)
+
+
+def the_ranking_is_mostly_the_same(numbers: Numbers) -> Finding:
+    """The paper: "Mostly consistent"; two of them change places on Kinetics."""
+    rankings = {}
+    for dataset in EVERYWHERE:
+        cells = {a.name: _best(numbers, a, dataset) for a in paper()}
+        place = next(iter(cells.values())).dataset
+        rankings[place] = {
+            name: (top1, draws)
+            for name, cell in cells.items()
+            if (top1 := numbers.top1(cell)) is not None and (draws := numbers.draws(cell)) is not None
+        }
+    return alike("The ranking of architectures is mostly the same on all data sets (Table 2)", rankings)
+
+
+CONCLUSIONS: tuple[Callable[[Numbers], Finding], ...] = (
     i3d_is_best,
-    the_ranking_is_the_same,
+    i3d_is_best_in_each_stream,
+    the_ranking_is_mostly_the_same,
     flow_beats_rgb_on_the_targets,
     rgb_beats_flow_on_kinetics,
     both_beat_either,
     imagenet_first_helps,
     kinetics_helps_everyone,
     kinetics_helps_3d_most,
+    frozen_i3d_beats_origin,
     kinetics_beats_imagenet,
 )

@@ -7,10 +7,16 @@ HMDB-51 and the test set of Kinetics, except Table 5, which averages the three s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from scipy.special import ndtr
 
 from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.results.scores import Cell
 
 SOURCE = "arXiv:1705.07750"
 
@@ -168,3 +174,78 @@ def paper(
     A cell that stands in several tables (origin from ImageNet in 2 and 4) has one value in all of them.
     """
     return _BY_CELL.get((architecture, stream, pretraining, protocol, dataset, splits))
+
+
+TEST_VIDEOS = {"ucf101": 3783, "hmdb51": 1530, "kinetics": 40000}
+"""Test videos behind the numbers of one split.
+
+UCF-101: `testlist01.txt` of its authors. HMDB-51: 30 of each of 51 classes. Kinetics: 100 clips of each of
+400 classes (section 3 of the paper); how many of them could be tested is not said.
+"""
+
+
+@dataclass(frozen=True)
+class PublishedDifference:
+    """Top-1 of one published number against another, in percentage points; see `PaperNumbers.compare`."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    videos: int
+    groups: None = None
+
+
+class PaperNumbers:
+    """The paper's numbers of split 1, as uncertain as their test sets make them.
+
+    The paper gives top-1 alone, so two things are unknown: which videos two networks get right together,
+    which makes real differences surer than these, and how alike the videos of a group are, which makes them
+    less sure. Here every video and every network counts as independent.
+
+    Args:
+        top1: Other numbers in their place, in percent.
+        seed: Of the draws.
+    """
+
+    def __init__(self, top1: Mapping[Cell, float] | None = None, seed: int = 0) -> None:
+        if top1 is None:
+            top1 = {
+                Cell(p.architecture, p.stream, p.pretraining, p.protocol, p.dataset): p.top1
+                for p in PUBLISHED
+                if p.splits == (1,)
+            }
+        self._top1 = top1
+        self._seed = seed
+        self._draws: dict[Cell, np.ndarray] = {}
+
+    def cell(self, architecture: str, stream: str, pretraining: str, protocol: str, dataset: str) -> Cell:
+        """Name a cell of the paper's tables."""
+        return Cell(architecture, stream, pretraining, protocol, dataset)
+
+    def top1(self, cell: Cell) -> float | None:
+        """Give the paper's number in percent, None where it gives none."""
+        return self._top1.get(cell)
+
+    def draws(self, cell: Cell) -> np.ndarray | None:
+        """Draw 2,000 times what so many other test videos would give: binomial, in percent."""
+        if cell not in self._top1:
+            return None
+        if cell not in self._draws:
+            rng = np.random.default_rng([self._seed, zlib.crc32("/".join(cell).encode())])
+            videos = TEST_VIDEOS[cell.dataset]
+            self._draws[cell] = 100.0 / videos * rng.binomial(videos, self._top1[cell] / 100, 2000)
+        return self._draws[cell]
+
+    def compare(self, one: Cell, other: Cell) -> PublishedDifference | None:
+        """Compare two numbers on one data set: interval from draws, p from the z test of two proportions."""
+        before, after = self.draws(one), self.draws(other)
+        if before is None or after is None:
+            return None
+        videos = TEST_VIDEOS[other.dataset]
+        difference = self._top1[other] - self._top1[one]
+        pooled = (self._top1[other] + self._top1[one]) / 200
+        error = 100 * sqrt(2 * pooled * (1 - pooled) / videos)
+        p = 2 * float(ndtr(-abs(difference) / error)) if error else 1.0
+        low, high = np.percentile(after - before, (2.5, 97.5))
+        return PublishedDifference(difference, float(low), float(high), p, videos)

@@ -23,6 +23,7 @@ from i3d_lightning.networks.receptive_field import receptive_fields
 from i3d_lightning.networks.size import size
 from i3d_lightning.recipe import Training
 from i3d_lightning.results import published
+from i3d_lightning.results.numbers import Numbers
 from i3d_lightning.results.overview import LEAKS, pretrainings_in_words, written
 from i3d_lightning.results.reading import KINDS, PARTS
 from i3d_lightning.results.resampling import bound, percentiles
@@ -200,7 +201,7 @@ def table2(index: Index) -> PaperTable:
     return PaperTable("Table 2: architectures, trained on the target", _frame(rows), LEGEND)
 
 
-def trained(index: Index, architecture: Architecture, stream: str, dataset: str) -> Cell:
+def trained(index: Numbers, architecture: Architecture, stream: str, dataset: str) -> Cell:
     """Name a cell of Table 2: trained on the target, after ImageNet where it can start from images."""
     start = "imagenet" if architecture.from_images else "none"
     return index.cell(architecture.name, stream, start, "origin", dataset)
@@ -254,7 +255,7 @@ PROTOCOLS = ("origin", "fixed", "full-ft")
 
 
 def transfer(
-    index: Index, architecture: Architecture, protocol: str, imagenet_first: bool, dataset: str
+    index: Numbers, architecture: Architecture, protocol: str, imagenet_first: bool, dataset: str
 ) -> Cell:
     """Name a cell of Table 4, of the stream of the architecture's two-stream result."""
     start = "none" if protocol == "origin" else "kinetics"

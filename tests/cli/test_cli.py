@@ -66,6 +66,15 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_findings_by_the_papers_own_numbers_need_no_run(tmp_path, capsys):
+    main(["table", "findings", "--paper=true", f"--runs={tmp_path / 'none'}"])
+    said = capsys.readouterr().out
+    assert "supported     Two-Stream I3D is the best architecture" in said
+    assert "on ucf101: +2.2 [+1.1, +3.4], p = 0.00033 (Holm = 0.00033), 3783 videos" in said
+    assert "contradicted" not in said
+    assert "--paper is for table findings" in refused(capsys, "table", "2", "--paper=true")
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import chi2_contingency
 
 from i3d_lightning.networks import ARCHITECTURES
-from i3d_lightning.results.published import PUBLISHED, paper
+from i3d_lightning.results.published import PUBLISHED, PaperNumbers, paper
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,34 @@ def test_every_cell_of_the_paper_is_of_a_network_with_that_stream():
     for p in PUBLISHED:
         architecture = ARCHITECTURES[p.architecture]
         assert p.stream in (*architecture.streams, architecture.combined_stream)
+
+
+def test_the_papers_numbers_are_as_sure_as_its_test_sets_are_large():
+    numbers = PaperNumbers()
+    flow = numbers.cell("i3d", "flow", "imagenet", "origin", "hmdb51")
+    draws = numbers.draws(flow)
+    assert draws.shape == (2000,)
+    assert draws.mean() == pytest.approx(61.9, abs=0.15)
+    assert draws.std() == pytest.approx(100 * np.sqrt(0.619 * 0.381 / 1530), rel=0.05)
+    assert np.array_equal(draws, PaperNumbers().draws(flow)), "the same every time"
+    assert not np.array_equal(draws, PaperNumbers(seed=1).draws(flow))
+
+
+def test_two_of_the_papers_numbers_are_compared_as_two_proportions():
+    numbers = PaperNumbers()
+    rgb, flow = (numbers.cell("two-stream", s, "imagenet", "origin", "ucf101") for s in ("rgb", "flow"))
+    found = numbers.compare(rgb, flow)
+    right = np.array([83.6, 85.6]) * 3783 / 100
+    assert found.difference == pytest.approx(2.0)
+    assert found.p == pytest.approx(chi2_contingency([right, 3783 - right], correction=False).pvalue)
+    error = 100 * np.sqrt(0.836 * 0.164 / 3783 + 0.856 * 0.144 / 3783)
+    assert (found.low, found.high) == pytest.approx((2.0 - 1.96 * error, 2.0 + 1.96 * error), abs=0.15)
+    assert (found.videos, found.groups) == (3783, None)
+
+
+def test_what_the_paper_does_not_give_is_none():
+    numbers = PaperNumbers()
+    known = numbers.cell("i3d", "rgb", "imagenet", "origin", "ucf101")
+    missing = numbers.cell("convnet", "rgb", "imagenet", "fixed", "ucf101")
+    assert numbers.top1(missing) is numbers.draws(missing) is None
+    assert numbers.compare(known, missing) is numbers.compare(missing, known) is None

@@ -190,14 +190,14 @@ def kinetics_helps_3d_most(numbers: Numbers) -> Finding:
 def _takes_away_more(numbers: Numbers, one: Pair, other: Pair) -> Difference | None:
     """Compare the shares of the error that Kinetics takes away, in points."""
     cells = (*one, *other)
-    top1, draws = [numbers.top1(cell) for cell in cells], [numbers.draws(cell) for cell in cells]
-    basis = numbers.compare(one[0], other[1])
-    if basis is None or any(number is None for number in (*top1, *draws)):
+    top1, draws = ([of(cell, cells) for cell in cells] for of in (numbers.top1, numbers.draws))
+    basis = [d for cell in cells[1:] if (d := numbers.compare(one[0], cell)) is not None]
+    if any(number is None for number in (*top1, *draws)):
         return None
     seen, by_draw = (_share(*kind[2:]) - _share(*kind[:2]) for kind in (np.array(top1), np.array(draws)))
     if {0.0, 100.0} & set(top1):  # all or none right: replicates, all alike, know nothing of the error
         by_draw = np.full_like(by_draw, np.nan)
-    return drawn(float(seen), by_draw, basis)
+    return drawn(float(seen), by_draw, min(basis, key=lambda d: d.videos))
 
 
 def _share(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -210,12 +210,14 @@ def the_ranking_is_mostly_the_same(numbers: Numbers) -> Finding:
     """The paper: "Mostly consistent"; two of them change places on Kinetics."""
     rankings = {}
     for dataset in EVERYWHERE:
-        cells = {a.name: _best(numbers, a, dataset) for a in paper()}
-        place = next(iter(cells.values())).dataset
+        named = {a.name: _best(numbers, a, dataset) for a in paper()}
+        place = next(iter(named.values())).dataset
+        cells = {name: cell for name, cell in named.items() if numbers.top1(cell) is not None}
         rankings[place] = {
             name: (top1, draws)
             for name, cell in cells.items()
-            if (top1 := numbers.top1(cell)) is not None and (draws := numbers.draws(cell)) is not None
+            if (top1 := numbers.top1(cell, cells.values())) is not None
+            and (draws := numbers.draws(cell, cells.values())) is not None
         }
     return alike("The ranking of architectures is mostly the same on all data sets (Table 2)", rankings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -42,12 +43,12 @@ class Numbers(Protocol):
         """Name a cell, on the data set that takes the place of one of the paper's."""
         ...
 
-    def top1(self, cell: Cell) -> float | None:
-        """Give top-1 in percent, None where there is none."""
+    def top1(self, cell: Cell, beside: Iterable[Cell] = ()) -> float | None:
+        """Give top-1 in percent, of splits that `beside` have too; None where there is none."""
         ...
 
-    def draws(self, cell: Cell) -> np.ndarray | None:
-        """Give replicates of top-1 in percent; those of cells on one data set belong together, one by one."""
+    def draws(self, cell: Cell, beside: Iterable[Cell] = ()) -> np.ndarray | None:
+        """Give replicates of top-1; those of cells on one data set belong together, one by one."""
         ...
 
     def compare(self, one: Cell, other: Cell) -> Difference | None:

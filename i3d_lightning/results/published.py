@@ -8,7 +8,7 @@ HMDB-51 and the test set of Kinetics, except Table 5, which averages the three s
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -223,11 +223,11 @@ class PaperNumbers:
         """Name a cell of the paper's tables."""
         return Cell(architecture, stream, pretraining, protocol, dataset)
 
-    def top1(self, cell: Cell) -> float | None:
+    def top1(self, cell: Cell, beside: Iterable[Cell] = ()) -> float | None:
         """Give the paper's number in percent, None where it gives none."""
         return self._top1.get(cell)
 
-    def draws(self, cell: Cell) -> np.ndarray | None:
+    def draws(self, cell: Cell, beside: Iterable[Cell] = ()) -> np.ndarray | None:
         """Draw 2,000 times what so many other test videos would give: binomial, in percent."""
         if cell not in self._top1:
             return None

@@ -19,7 +19,7 @@ from i3d_lightning.results.predictions import Predictions, fuse
 from i3d_lightning.results.reading import Reading
 from i3d_lightning.results.resampling import Sums
 from i3d_lightning.results.runs import Run
-from i3d_lightning.results.statistics import Comparison, Splits, compare, total_deviation
+from i3d_lightning.results.statistics import Comparison, compare, total_deviation
 
 log = logging.getLogger(__name__)
 
@@ -352,18 +352,23 @@ class Index:
         )
         return replace(found, without_leaks=clean) if self.exclude_leaks else found
 
-    def top1(self, cell: Cell) -> float | None:
-        """Compute top-1 in percent over all splits and seeds that were run: the mean over splits."""
-        found = self._sums(cell)
+    def top1(self, cell: Cell, beside: Iterable[Cell] = ()) -> float | None:
+        """Compute top-1 in percent over all splits and seeds that were run: the mean over splits.
+
+        Args:
+            cell: Of what.
+            beside: Cells that it is seen beside: only splits count that all of them were run on.
+        """
+        found = self._sums(cell, beside)
         return found.accuracy if found else None
 
-    def draws(self, cell: Cell) -> np.ndarray | None:
+    def draws(self, cell: Cell, beside: Iterable[Cell] = ()) -> np.ndarray | None:
         """Give 2,000 bootstrap replicates of `top1`, shape (2000,); None where nothing was run.
 
         Whole groups of videos are resampled, alike for all cells of a data set: differences of draws are
         paired, and percentiles of whatever is computed of draws are an interval.
         """
-        found = self._sums(cell)
+        found = self._sums(cell, beside)
         return found.draws(cell.dataset) if found else None
 
     def compare(self, one: Cell, other: Cell) -> Comparison | None:
@@ -380,9 +385,10 @@ class Index:
             return None
         return compare([before[s] for s in shared], [after[s] for s in shared], one.dataset)
 
-    def _sums(self, cell: Cell) -> Sums | None:
-        splits: Splits = [*self._splits(cell).values()]
-        return Sums.of(splits) if splits else None
+    def _sums(self, cell: Cell, beside: Iterable[Cell]) -> Sums | None:
+        runs = self._splits(cell)
+        shared = runs.keys() & set.intersection(*({*self._splits(other)} for other in (cell, *beside)))
+        return Sums.of([runs[split] for split in sorted(shared)]) if shared else None
 
     def _splits(self, cell: Cell) -> dict[int, list[Predictions]]:
         """The predictions of every seed, by split."""

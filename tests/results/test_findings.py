@@ -8,12 +8,12 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from results.made import score
+from results.made import judged, score
 from scipy.special import ndtr
 from scipy.stats import binom
 
 from i3d_lightning.experiment import FUSION
-from i3d_lightning.results.findings import CONCLUSIONS, findings
+from i3d_lightning.results.findings import CONCLUSIONS, findings, flow_beats_rgb_on_the_targets
 from i3d_lightning.results.published import PUBLISHED, PaperNumbers
 from i3d_lightning.results.scores import Cell, Index
 from i3d_lightning.results.verdicts import LEVEL
@@ -143,13 +143,13 @@ class Chance:
     def cell(self, *words: str) -> Cell:
         return Cell(*words)
 
-    def top1(self, cell: Cell) -> float:
+    def top1(self, cell: Cell, beside=()) -> float:
         if cell not in self.top1_of:
             right = self.rng.binomial(self.videos, self.truth / 100)
             self.top1_of[cell] = 100 * right / self.videos
         return self.top1_of[cell]
 
-    def draws(self, cell: Cell) -> np.ndarray:
+    def draws(self, cell: Cell, beside=()) -> np.ndarray:
         return self.top1(cell) + self.error * _noise("/".join(cell))
 
     def compare(self, one: Cell, other: Cell) -> _Difference:
@@ -194,3 +194,36 @@ def test_a_repeated_seed_changes_no_verdict_and_no_p():
     repeated = [replace(s, experiment=replace(s.experiment, seed=seed)) for s in SCORES for seed in range(3)]
     once, thrice = (findings(Index(found, demo=False)) for found in (SCORES, repeated))
     assert list(map(str, thrice)) == list(map(str, once))
+
+
+def test_only_splits_that_all_were_run_on_are_seen_together():
+    """As where Table 5 has I3D fine-tuned on three splits, and Table 4 everything on one."""
+    cells = [("i3d", FUSION, 60), ("fused-3d", "joint", 40)]
+    found = [
+        score(a, s, start, protocol, "ucf101", 100 + gain)
+        for a, s, most in cells
+        for start, protocol, gain in (("imagenet", "origin", 0), ("imagenet+kinetics", "full-ft", most))
+    ]
+    more = [score("i3d", FUSION, "imagenet+kinetics", "full-ft", "ucf101", 20, split=n) for n in (2, 3)]
+    once, thrice = (findings(Index(scores, demo=False)) for scores in (found, found + more))
+    assert list(map(str, thrice)) == list(map(str, once))
+    words = next(f.evidence for f in once if "helps I3D and the 3D-ConvNet most" in f.statement)
+    assert words[0].startswith("i3d against fused-3d on ucf101, % of the error: +20.0 [")
+
+
+def test_videos_of_one_group_are_one_chance_not_many():
+    """200 shuffles of equally good networks, each of which is right on a whole group or on none of it."""
+    shuffles, groups, of_each = 200, 40, 5
+    rng = np.random.default_rng(4)
+    names = tuple(f"g{group}" for group in range(groups) for _ in range(of_each))
+    found = []
+    for _ in range(shuffles):
+        streams = []
+        for stream in ("rgb", "flow"):
+            one = score("i3d", stream, "imagenet", "origin", "ucf101", 0)
+            right = judged(np.repeat(rng.random(groups) < 0.6, of_each), groups=names)
+            streams.append(replace(one, predictions=right))
+        found.append(flow_beats_rgb_on_the_targets(Index(streams, demo=False)).verdict)
+    most = binom.ppf(0.999, shuffles, LEVEL)
+    assert found.count("supported") <= most
+    assert 0 < found.count("contradicted") <= most

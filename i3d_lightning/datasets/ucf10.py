@@ -1,6 +1,6 @@
 """UCF-10: ten classes of UCF-101 and up to two videos of each group, for comparisons on a laptop.
 
-The 384 videos are those in `ucf10.txt`; which of them train and which test is UCF-101's three official splits.
+The 384 videos are those in `ucf10.txt`; which train and which test is said by UCF-101's official splits.
 It stands for no data set of the paper: ten classes are easier than a hundred and one. How small its clips
 are is said where it is run, in `experiments/ucf10-laptop.yaml`, since weights come with sizes of their own.
 """

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from i3d_lightning.errors import InputError
 from i3d_lightning.files import write_atomically
 from i3d_lightning.results.overview import COLUMNS, STREAM_TITLES
-from i3d_lightning.results.scores import Index, Score, Summary, is_target
+from i3d_lightning.results.scores import Index, Score, Summary, is_target, tests
 
 COLOURS = {
     "none": "#9a9a9a",
@@ -46,7 +46,7 @@ def pretraining_chart(found: Iterable[Score], architecture: str = "i3d") -> Figu
     """
     bars = [
         summary
-        for summary in Index(found)
+        for summary in Index(tests(found))
         if summary.cell.architecture == architecture
         and is_target(summary.cell.dataset)
         and summary.splits == (1,)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from i3d_lightning.networks import ARCHITECTURES, Architecture, paper
-from i3d_lightning.results.scores import Cell, Index, Score
+from i3d_lightning.results.scores import Cell, Index, Score, tests
 from i3d_lightning.results.tables import trained, transfer
 
 Verdict = Literal["holds", "does not hold", "not run"]
@@ -37,7 +37,7 @@ def findings(found: Iterable[Score], demo: bool | None = None) -> list[Finding]:
         found: All scores.
         demo: Judge on the rendered data sets; by default, where nothing else was run.
     """
-    index = Index(found, demo)
+    index = Index(tests(found), demo)
     return [judge(index) for judge in CONCLUSIONS]
 
 

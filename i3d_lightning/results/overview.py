@@ -13,7 +13,7 @@ from i3d_lightning.experiment import FUSION, NONE, STREAMS
 from i3d_lightning.files import write_atomically
 from i3d_lightning.results import published
 from i3d_lightning.results.reading import KINDS, PARTS, in_words
-from i3d_lightning.results.scores import Index, Score, Summary
+from i3d_lightning.results.scores import Index, Score, Summary, tests
 
 COLUMNS = (*STREAMS, FUSION)
 STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", "joint": "Joint", FUSION: "RGB+Flow"}
@@ -45,7 +45,7 @@ def _place(summary: Summary) -> tuple[Any, ...]:
 def _row(summary: Summary) -> dict[str, Any]:
     cell, first = summary.cell, summary.first
     low, high = summary.interval
-    theirs = published.paper(*cell, summary.splits)
+    theirs = published.paper(*cell, summary.splits) if tests(first) else None
     return {
         "dataset": cell.dataset,
         "splits": summary.splits,

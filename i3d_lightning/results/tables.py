@@ -23,7 +23,7 @@ from i3d_lightning.networks.size import size
 from i3d_lightning.recipe import Training
 from i3d_lightning.results import published
 from i3d_lightning.results.reading import KINDS, PARTS
-from i3d_lightning.results.scores import Cell, Index, Score, Summary, is_demo
+from i3d_lightning.results.scores import Cell, Index, Score, Summary, is_demo, tests
 
 MISSING = "–"
 
@@ -73,7 +73,7 @@ def paper_table(number: int, found: Iterable[Score], demo: bool | None = None) -
     """
     if number not in TABLES:
         raise InputError(f"There is no table {number}: there are {', '.join(map(str, TABLES))}.")
-    index = Index(found, demo)
+    index = Index(tests(found), demo)
     table = TABLES[number](index)
     return table if number == 1 else replace(table, note=f"{table.note} {videos_note(index)}")
 

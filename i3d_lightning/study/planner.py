@@ -28,6 +28,8 @@ from i3d_lightning.weights.fetch import fetch
 
 WEIGHTS = "weights.safetensors"
 """What a run calls the weights that it leaves."""
+MOST_HELD_OUT = 0.9
+"""The largest share of training videos that may be held out."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Cell:
         sha256: Of these weights, where they were read to plan it.
         parent: The pretraining that it starts from, where that is a cell of the plan.
         differences: In words, where its preprocessing differs from that of the weights.
+        hold_out: To choose settings on, the share of the training videos, by whole groups, that is tested on
+            instead of the test videos, which are then never decoded; 0 for a test.
+
+    Raises:
+        InputError: No such share can be held out.
     """
 
     experiment: Experiment
@@ -51,6 +58,14 @@ class Cell:
     sha256: str | None = None
     parent: Experiment | None = None
     differences: tuple[str, ...] = ()
+    hold_out: float = 0.0
+
+    def __post_init__(self) -> None:
+        if type(self.hold_out) not in (int, float) or not 0 <= self.hold_out <= MOST_HELD_OUT:
+            raise InputError(
+                f"hold_out is {self.hold_out!r}, but must be a number from 0 to {MOST_HELD_OUT}, the share "
+                "of the training videos that is held out."
+            )
 
     @property
     def from_images(self) -> bool:

@@ -102,8 +102,9 @@ def plan(
         wanted: What to run.
         space: Where things are kept; complete pretraining of real data sets is found there.
         roots: Folder of each data set that is at hand; the rendered ones know theirs.
-        weights: Weights to start from, by stream; else the project's own pretraining, which is planned where
-            its data set is at hand, and then published weights.
+        weights: Weights to start from, by stream, for all that was asked for but what starts from scratch;
+            else the project's own pretraining, which is planned where its data set is at hand, and then
+            published weights.
         settings: The user's settings of an experiment.
         dry: Whether only to list cells, so that neither data nor weights need be there.
 
@@ -114,6 +115,13 @@ def plan(
         check_known("data set", name, DATASETS.names())
     planner = _Planner(space, roots or {}, weights or {}, settings, dry)
     chosen = tuple(dict.fromkeys(wanted))
+    for stream, said in (weights or {}).items():
+        check_known("stream", stream, STREAMS)
+        if said is not None and not any(e.stream == stream and e.pretraining != NONE for e in chosen):
+            raise InputError(
+                f"No {stream} network is to start from weights; pretraining 'none' starts from scratch: drop "
+                f"--weights {said}, or say --pretraining."
+            )
     for experiment in chosen:
         planner.add(experiment)
     ordered = sorted(planner.cells.values(), key=lambda cell: _stage(cell.experiment))
@@ -159,10 +167,6 @@ class _Planner:
         """Weights and their sha256, or a planned pretraining, and the preprocessing that comes with it."""
         said = self.weights.get(experiment.stream) if given else None
         if experiment.pretraining == NONE:
-            if said is not None:
-                raise InputError(
-                    f"Pretraining 'none' starts from scratch: drop --weights {said}, or say --pretraining."
-                )
             return None, None, None, (None, None)
         if said is not None:
             found = load_weights(said)

@@ -43,7 +43,7 @@ FILES: dict[str, str | bytes] = {
     "sweep.yaml": CELL + "sweep: {training.steps: [500, 1000]}\nhold_out: 0.2\n",
     "sweep-none.yaml": CELL + "sweep: {}\nhold_out: 0.2\n",
     "sweep-empty.yaml": CELL + "sweep: {training.steps: []}\nhold_out: 0.2\n",
-    "sweep-unknown.yaml": CELL + "sweep: {training.stps: [500]}\nhold_out: 0.2\n",
+    "sweep-unknown.yaml": CELL + "sweep: {clips.flp: [true]}\nhold_out: 0.2\n",
     "sweep-range.yaml": CELL + "sweep: {training.steps: [500, -1]}\nhold_out: 0.2\n",
     "sweep-key.yaml": CELL + "sweep: {1: [2]}\nhold_out: 0.2\n",
     "sweep-all.yaml": CELL + "sweep: {training.steps: [500, 1000]}\nhold_out: 1.0\n",
@@ -253,12 +253,13 @@ WRONG: list[tuple[str, list[str]]] = [
     ("grid that is a folder", ["grid", "{tmp}", *PLACES]),
     ("grid that is a sweep", ["grid", "{tmp}/sweep.yaml", "--root={ucf101: {tiny}}", *PLACES]),
     ("grid with weights of a misspelt stream", [*GRID, "--root={ucf101: {tiny}}", "--weights={rbg: x}"]),
-    ("grid with weights for what starts from scratch", [*GRID, "--root={ucf101: {tiny}}", "--weights={rgb: x}"]),
+    ("grid from scratch with weights", [*GRID, "--root={ucf101: {tiny}}", "--weights={rgb: x}"]),
     *(
         (f"sweep: {name}", ["sweep", f"{{tmp}}/{name}", "--root={ucf101: {tiny}}", *PLACES])
         for name in (
             "nowhere", "file", "empty", "list.yaml", "ok.yaml", "sweep-none.yaml", "sweep-empty.yaml",
-            "sweep-unknown.yaml", "sweep-range.yaml", "sweep-key.yaml", "sweep-all.yaml", "sweep-nothing.yaml",
+            "sweep-unknown.yaml", "sweep-range.yaml", "sweep-key.yaml", "sweep-all.yaml",
+            "sweep-nothing.yaml",
         )
     ),
     ("sweep without a root", ["sweep", "{tmp}/sweep.yaml", *PLACES]),

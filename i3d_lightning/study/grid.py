@@ -5,7 +5,7 @@
     dataset: [ucf101, hmdb51]   # words that all entries share
     split: [1, 2, 3]
     recipe: {training: {steps: 5000}}
-    recipes:                    # of an architecture, a data set, a protocol, or an architecture on a data set
+    recipes:                    # of an architecture, data set, stream, protocol, or architecture on a data set
       c3d: {training: {batch_size: 32}}
       full-ft: {training: {learning_rate: 0.003}}
       c3d/hmdb51: {training: {steps: 2000}}
@@ -41,8 +41,8 @@ class Grid:
     Attributes:
         cells: What to run, in the order of the file.
         recipe: Settings that differ from the data sets' recipes.
-        recipes: Further ones of an architecture, a data set, a protocol, or an architecture on a data set
-            (`c3d/hmdb51`), each over those before.
+        recipes: Further ones of an architecture, a data set, a stream, a protocol, or an architecture on a
+            data set (`c3d/hmdb51`), each over those before.
     """
 
     cells: tuple[Experiment, ...]
@@ -51,7 +51,8 @@ class Grid:
 
     def settings(self, cell: Experiment) -> Changes:
         """Collect the settings of one cell that differ from its data set's recipe."""
-        names = (cell.architecture, cell.dataset, cell.protocol, f"{cell.architecture}/{cell.dataset}")
+        both = f"{cell.architecture}/{cell.dataset}"
+        names = (cell.architecture, cell.dataset, cell.stream, cell.protocol, both)
         return merge(self.recipe, *(self.recipes.get(name, {}) for name in names))
 
 
@@ -101,8 +102,8 @@ def _check_recipes(path: Path, recipe: Any, recipes: Any) -> None:
         raise InputError(f"{path}: 'recipe' and 'recipes' must be mappings of settings.")
     for name, changes in recipes.items():
         first, _, second = str(name).partition("/")
-        whom = f"architecture, data set or protocol in 'recipes' of {path}"
-        alone = [] if second else [*DATASETS.names(), *PROTOCOLS.names()]
+        whom = f"architecture, data set, stream or protocol in 'recipes' of {path}"
+        alone = [] if second else [*DATASETS.names(), *STREAMS, *PROTOCOLS.names()]
         check_known(whom, first, [*ARCHITECTURES.names(), *alone])
         if second:
             check_known(whom, second, DATASETS.names())

@@ -12,7 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning import networks
 from i3d_lightning.cli.main import main
-from i3d_lightning.datasets import DATASETS
+from i3d_lightning.datasets import DATASETS, ucf10
+from i3d_lightning.datasets.ucf101 import read_ucf101
 from i3d_lightning.demo import DemoSettings, render_demo
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.launch import LAUNCHERS
@@ -22,12 +23,14 @@ from i3d_lightning.study import planner
 from i3d_lightning.study.grid import read_grid
 from i3d_lightning.study.planner import plan, pretraining_of
 from i3d_lightning.study.recipes import recipe_for
+from i3d_lightning.study.sweep import read_sweep
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training.streams import VideoStream
 
 EXPERIMENTS = sorted(Path(__file__).parents[1].glob("experiments/*.yaml"))
 GRIDS = [path for path in EXPERIMENTS if "cells" in yaml.safe_load(path.read_text())]
 RECIPES = [path for path in EXPERIMENTS if path not in GRIDS]
+SWEEPS = [path for path in GRIDS if "sweep" in yaml.safe_load(path.read_text())]
 
 FEW = DemoSettings(
     pretraining_clips=1, validation_clips=1, images=2, validation_images=1,
@@ -54,6 +57,9 @@ def smallest(few, tmp_path, monkeypatch):
         return compose(recipe, {"clips": clips, "flow": TINY["flow"], "training": training}), differences
 
     monkeypatch.setattr(planner, "recipe_for", shrunk)
+    split = read_ucf101(few / "ucf101", 1)
+    listed = tuple(video.id for video in (*split.train, *split.test))
+    monkeypatch.setattr(ucf10, "listed", lambda: listed)
     for dataset in list(DATASETS):
         if dataset.family == "demo":
             small = replace(dataset, prepare=lambda root: render_demo(root, FEW))
@@ -96,6 +102,7 @@ def _run(path: Path, few: Path, architectures: tuple[str, ...]) -> None:
         max((c for c in described.cells if c.architecture == name), key=_steps) for name in sorted(names)
     ]
     roots = {name: few / name for name in ("ucf101", "hmdb51", "kinetics", "imagenet")}
+    roots["ucf10"] = few / "ucf101"
     space = Workspace()
     overview = LAUNCHERS["local"](plan(cells, space, roots=roots), space)
     assert overview.failed == {}
@@ -107,20 +114,20 @@ def _steps(cell: Experiment) -> int:
     return 0 if before is None else 1 + _steps(before)
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in GRIDS if path not in SWEEPS], ids=lambda path: path.stem)
 def test_a_grid_runs_the_longest_way_of_i3d(path, few, smallest):
     _run(path, few, ("i3d",))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in GRIDS if path not in SWEEPS], ids=lambda path: path.stem)
 def test_a_grid_runs_the_longest_way_of_each_architecture(path, few, smallest):
     _run(path, few, tuple(a.name for a in networks.paper()))
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
 def test_every_cell_of_a_grid_can_be_built(path):
-    described = read_grid(path)
+    described = read_sweep(path).grid if path in SWEEPS else read_grid(path)
     planned = plan(described.cells, Workspace(), settings=described.settings, dry=True)
     kinds = {(c.experiment.architecture, c.experiment.stream): c for c in planned.cells.values()}
     for cell in kinds.values():
@@ -136,6 +143,20 @@ def test_a_written_recipe_says_what_its_data_set_gets_by_default(path):
     pretraining = "none" if protocol == "origin" else "kinetics"
     cell = Experiment(architecture, settings.get("stream", "rgb"), pretraining, protocol, settings["dataset"])
     assert plain(recipe_for(cell, settings.get("recipe", {}))) == plain(recipe_for(cell, {}))
+
+
+def test_the_sweep_of_ucf10_is_of_what_is_run_on_it():
+    folder = EXPERIMENTS[0].parent
+    sweep, grid = read_sweep(folder / "ucf10-sweep.yaml"), read_grid(folder / "ucf10-laptop.yaml")
+    assert set(sweep.grid.cells) <= set(grid.cells)
+    rates = {float(combination["training.learning_rate"]) for combination in sweep.settings.values()}
+    for cell in sweep.grid.cells:
+        tried, run = (
+            compose(Recipe(), changes) for changes in (sweep.grid.settings(cell), grid.settings(cell))
+        )
+        chosen = run.training.learning_rate
+        assert cell.protocol == "fixed" or chosen in rates
+        assert compose(tried, {"training": {"learning_rate": chosen}, "flow": plain(run.flow)}) == run
 
 
 def test_the_learning_rate_keeps_to_its_stages():

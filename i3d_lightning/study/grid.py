@@ -5,7 +5,7 @@
     dataset: [ucf101, hmdb51]   # words that all entries share
     split: [1, 2, 3]
     recipe: {training: {steps: 5000}}
-    recipes:                    # of an architecture, data set, stream, protocol, or architecture on a data set
+    recipes:                    # of an architecture, data set, stream, protocol, or the first two together
       c3d: {training: {batch_size: 32}}
       full-ft: {training: {learning_rate: 0.003}}
       c3d/hmdb51: {training: {steps: 2000}}

@@ -157,7 +157,7 @@ def test_a_sweep_chooses_without_the_test_videos(tiny_ucf, tmp_path, capsys, mon
         video.path.write_bytes(b"not a video")
     weights = save_untrained(tmp_path / "w.safetensors")
     command = [
-        "sweep", str(write(tmp_path, [ORIGIN, FIXED])),
+        "sweep", str(write(tmp_path, [ORIGIN, FIXED], recipes={"origin": {"training": {"steps": 2}}})),
         f"--root={{ucf101: {root}}}", f"--weights={{rgb: {weights}}}",
         f"--runs={tmp_path / 'runs'}", f"--cache={tmp_path / 'cache'}",
     ]  # fmt: skip

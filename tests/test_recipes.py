@@ -12,7 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning import networks
 from i3d_lightning.cli.main import main
-from i3d_lightning.datasets import DATASETS
+from i3d_lightning.datasets import DATASETS, ucf10
+from i3d_lightning.datasets.ucf101 import read_ucf101
 from i3d_lightning.demo import DemoSettings, render_demo
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.launch import LAUNCHERS
@@ -23,6 +24,7 @@ from i3d_lightning.study.cells import pretraining_of
 from i3d_lightning.study.grid import read_grid
 from i3d_lightning.study.planner import plan
 from i3d_lightning.study.recipes import recipe_for
+from i3d_lightning.study.sweep import read_sweep
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.training.streams import VideoStream
 
@@ -60,6 +62,9 @@ def smallest(few, tmp_path, monkeypatch):
         return compose(recipe, {"clips": clips, "flow": TINY["flow"], "training": training}), differences
 
     monkeypatch.setattr(planner, "recipe_for", shrunk)
+    split = read_ucf101(few / "ucf101", 1)
+    listed = tuple(video.id for video in (*split.train, *split.test))
+    monkeypatch.setattr(ucf10, "listed", lambda: listed)
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("data/demo").symlink_to(few)
@@ -98,6 +103,7 @@ def _run(path: Path, few: Path, architectures: tuple[str, ...]) -> None:
         max((c for c in described.cells if c.architecture == name), key=_steps) for name in sorted(names)
     ]
     roots = {name: few / name for name in ("ucf101", "hmdb51", "kinetics", "imagenet")}
+    roots["ucf10"] = few / "ucf101"
     space = Workspace()
     overview = LAUNCHERS["local"](plan(cells, space, roots=roots), space)
     assert overview.failed == {}
@@ -115,14 +121,14 @@ def test_a_grid_runs_the_longest_way_of_i3d_and_the_control(path, few, smallest)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in GRIDS if path not in SWEEPS], ids=lambda path: path.stem)
 def test_a_grid_runs_the_longest_way_of_each_architecture(path, few, smallest):
     _run(path, few, tuple(a.name for a in networks.paper()))
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
 def test_every_cell_of_a_grid_can_be_built(path):
-    described = read_grid(path)
+    described = read_sweep(path).grid if path in SWEEPS else read_grid(path)
     planned = plan(described.cells, Workspace(), settings=described.settings, dry=True)
     kinds = {(c.experiment.architecture, c.experiment.stream): c for c in planned.cells.values()}
     for cell in kinds.values():
@@ -208,6 +214,20 @@ def test_networks_that_normalise_over_the_batch_alone_hold_more_of_it_at_once(da
         assert training.batch_size % training.device_batch == 0
         held[network.name] = training.device_batch
     assert held == {"convnet-lstm": 16, "c3d": 16, "two-stream": 6, "fused-3d": 6, "i3d": 6}
+
+
+def test_the_sweep_of_ucf10_is_of_what_is_run_on_it():
+    folder = EXPERIMENTS[0].parent
+    sweep, grid = read_sweep(folder / "ucf10-sweep.yaml"), read_grid(folder / "ucf10-laptop.yaml")
+    assert set(sweep.grid.cells) <= set(grid.cells)
+    rates = {float(combination["training.learning_rate"]) for combination in sweep.settings.values()}
+    for cell in sweep.grid.cells:
+        tried, run = (
+            compose(Recipe(), changes) for changes in (sweep.grid.settings(cell), grid.settings(cell))
+        )
+        chosen = run.training.learning_rate
+        assert cell.protocol == "fixed" or chosen in rates
+        assert compose(tried, {"training": {"learning_rate": chosen}, "flow": plain(run.flow)}) == run
 
 
 def test_the_learning_rate_keeps_to_its_stages():

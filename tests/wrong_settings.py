@@ -40,6 +40,14 @@ FILES: dict[str, str | bytes] = {
     "latin1.yaml": CELL.encode() + b"# caf\xe9\n",
     "object.yaml": "cells: !!python/object/apply:os.mkdir [ran]",
     "nothing.yaml": "cells: []",
+    "sweep.yaml": CELL + "sweep: {training.steps: [500, 1000]}\nhold_out: 0.2\n",
+    "sweep-none.yaml": CELL + "sweep: {}\nhold_out: 0.2\n",
+    "sweep-empty.yaml": CELL + "sweep: {training.steps: []}\nhold_out: 0.2\n",
+    "sweep-unknown.yaml": CELL + "sweep: {clips.flp: [true]}\nhold_out: 0.2\n",
+    "sweep-range.yaml": CELL + "sweep: {training.steps: [500, -1]}\nhold_out: 0.2\n",
+    "sweep-key.yaml": CELL + "sweep: {1: [2]}\nhold_out: 0.2\n",
+    "sweep-all.yaml": CELL + "sweep: {training.steps: [500, 1000]}\nhold_out: 1.0\n",
+    "sweep-nothing.yaml": CELL + "sweep: {training.steps: [500, 1000]}\nhold_out: 0\n",
     "split.yaml": CELL + "split: [1, 1]\n",
     "split0.yaml": CELL + "split: 0\n",
     "seed.yaml": CELL + "seed: -1\n",
@@ -261,6 +269,18 @@ WRONG: list[tuple[str, list[str]]] = [
         )
     ),
     ("grid that is a folder", ["grid", "{tmp}", *PLACES]),
+    ("grid that is a sweep", ["grid", "{tmp}/sweep.yaml", "--root={ucf101: {tiny}}", *PLACES]),
+    ("grid with weights of a misspelt stream", [*GRID, "--root={ucf101: {tiny}}", "--weights={rbg: x}"]),
+    ("grid from scratch with weights", [*GRID, "--root={ucf101: {tiny}}", "--weights={rgb: x}"]),
+    *(
+        (f"sweep: {name}", ["sweep", f"{{tmp}}/{name}", "--root={ucf101: {tiny}}", *PLACES])
+        for name in (
+            "nowhere", "file", "empty", "list.yaml", "ok.yaml", "sweep-none.yaml", "sweep-empty.yaml",
+            "sweep-unknown.yaml", "sweep-range.yaml", "sweep-key.yaml", "sweep-all.yaml",
+            "sweep-nothing.yaml",
+        )
+    ),
+    ("sweep without a root", ["sweep", "{tmp}/sweep.yaml", *PLACES]),
     *(
         (f"planned cell: {name}", ["cell", f"{{tmp}}/{name}"])
         for name in (

@@ -122,6 +122,7 @@ def grid(
     file: Path,
     space: Any,
     root: dict[str, Path] | None = None,
+    weights: dict[str, str] | None = None,
     seeds: int | None = None,
     pretraining_seeds: int | None = None,
     precision: str | None = None,
@@ -134,6 +135,8 @@ def grid(
     Args:
         file: Describes the grid: see experiments/ and docs/grids.md.
         root: Folder of each real data set: `{ucf101: /path, hmdb51: /path}`.
+        weights: Weights of each stream, `{rgb: name or path}`, for all cells that do not start from scratch;
+            else own pretraining or, by name, published ones.
         seeds: Run every cell with so many seeds, counted up from 0, instead of the file's.
         pretraining_seeds: Start every cell from so many pretrainings, as in `i3d experiment`, with as many
             seeds at least, instead of the file's.
@@ -149,7 +152,7 @@ def grid(
     from i3d_lightning.study import grid as grids
     from i3d_lightning.study.planner import plan
 
-    _quieten_lightning()
+    quieten_lightning()
     check_share(max_unreadable)
     wanted = grids.read_grid(file)
     if seeds is not None or pretraining_seeds is not None:
@@ -157,7 +160,9 @@ def grid(
     if precision is not None:
         wanted = grids.with_settings(wanted, {"training": {"precision": precision}})
     launcher = LAUNCHERS[on]
-    planned = plan(wanted.cells, space, roots=root or {}, settings=wanted.settings, dry=dry_run)
+    planned = plan(
+        wanted.cells, space, roots=root or {}, weights=weights, settings=wanted.settings, dry=dry_run
+    )
     if dry_run:
         for cell in planned.cells:
             print(f"{'complete' if is_complete(space.folder(cell)) else 'to run  '}  {cell.name}")
@@ -171,7 +176,7 @@ def grid(
             f"{len(overview.failed)} of {len(planned.cells)} cells failed; "
             f"the same command runs them again:{reasons}"
         )
-    _end(overview.done, max_unreadable, failure)
+    end(overview.done, max_unreadable, failure)
 
 
 def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
@@ -190,7 +195,7 @@ def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
     from i3d_lightning.study.planner import imports_of, load_cell
     from i3d_lightning.study.run import run
 
-    _quieten_lightning()
+    quieten_lightning()
     check_share(max_unreadable)
     try:
         content = loads(file.read_text())
@@ -200,7 +205,7 @@ def cell(file: Path, max_unreadable: float = 1.0, json: bool = False) -> None:
     done = run(*load_cell(content))
     if json and ranks.is_first():
         print_json(score.as_json() for score in scores([done]))
-    _end([done], max_unreadable)
+    end([done], max_unreadable)
 
 
 def _run(
@@ -219,7 +224,7 @@ def _run(
     from i3d_lightning.results.scores import scores
     from i3d_lightning.study.planner import plan
 
-    _quieten_lightning()
+    quieten_lightning()
     check_share(max_unreadable)
     wanted = frozenset(cells)
     shared = _shared(changes)
@@ -236,10 +241,10 @@ def _run(
         _show_table(space)
     if json and ranks.is_first():
         print_json(s.as_json() for s in scores(r for r in overview.done if r.experiment in wanted))
-    _end(overview.done, max_unreadable, _failures(planned, overview.failed))
+    end(overview.done, max_unreadable, _failures(planned, overview.failed))
 
 
-def _end(done: Sequence[Any], max_unreadable: float, failure: str = "") -> None:
+def end(done: Sequence[Any], max_unreadable: float, failure: str = "") -> None:
     """End as things went: with exit status 1 where too many videos are unreadable, 2 where cells failed."""
     from i3d_lightning import ranks
     from i3d_lightning.results.reading import too_many_unreadable
@@ -366,7 +371,7 @@ def _changes(recipe: Any, precision: str | None) -> Changes:
     return merge(plain(recipe), {"training": {"precision": precision}})
 
 
-def _quieten_lightning() -> None:
+def quieten_lightning() -> None:
     """What Lightning says of devices and workers is noise here; its errors are not."""
     from i3d_lightning import ranks
 

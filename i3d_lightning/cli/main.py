@@ -15,7 +15,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from i3d_lightning import interruption
-from i3d_lightning.cli import data, experiments, look, models, rerun
+from i3d_lightning.cli import data, experiments, look, models, rerun, sweep
 from i3d_lightning.cli.parser import check_configurations, check_words, make_parser, take_space
 from i3d_lightning.errors import UNWRITABLE, InputError, cannot_write
 from i3d_lightning.registry import import_plugins
@@ -25,6 +25,7 @@ VERBS: dict[str, Any] = {
     "pretrain": experiments.pretrain,
     "experiment": experiments.experiment,
     "grid": experiments.grid,
+    "sweep": sweep.sweep,
     "cell": experiments.cell,
     "rerun": rerun.rerun,
     "flow": data.flow,

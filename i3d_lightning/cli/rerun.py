@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from i3d_lightning.cli.experiments import _quieten_lightning
+from i3d_lightning.cli.experiments import quieten_lightning
 from i3d_lightning.cli.output import print_frame, print_json
 from i3d_lightning.recipe import plain
 
@@ -36,7 +36,7 @@ def rerun(
     from i3d_lightning import ranks
     from i3d_lightning.study import rerun as reruns
 
-    _quieten_lightning()
+    quieten_lightning()
     folder = run if run.exists() else space.runs / run
     original = reruns.read(folder)
     moved = reruns.Moved(root, weights, flow_images)
@@ -53,7 +53,7 @@ def rerun(
     done = reruns.run(repeat)
     if not ranks.is_first():
         return
-    outcome = reruns.compare(original.run.predictions, done.predictions)
+    outcome = reruns.compare(original.run.predictions, done.predictions, original.run.experiment.dataset)
     if json:
         print_json([{**about, "repeat": str(done.folder), "fresh": fresh, **plain(outcome)}])
     else:

@@ -1,14 +1,41 @@
-"""Training videos held out for validation, always by whole groups."""
+"""Training videos held out, for validation or in place of the test videos, always by whole groups."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from i3d_lightning.datasets.split import Video
+from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError
+
+HELD_OUT = "held out of train"
+"""The part that is tested on where settings are chosen."""
+_SEED = 0
+"""Which groups stand in for the test videos: the same ones for all that is compared."""
+
+
+def without_test(split: DatasetSplit, share: float) -> DatasetSplit:
+    """Put held-out groups of the training videos in the place of the test videos, to choose settings on.
+
+    Args:
+        split: The official one.
+        share: About how much of the training videos is held out.
+
+    Raises:
+        InputError: There are too few groups to hold out one.
+    """
+    train, held_out = hold_out(split.train, share, _SEED)
+    if not held_out:
+        raise InputError(
+            f"{split.name}, split {split.split}, has too few groups of training videos to hold out "
+            f"{share:g} of them: hold out more."
+        )
+    contents = {video.sha256 for video in train} - {""}
+    test = tuple(replace(video, leaked=video.sha256 in contents) for video in held_out)
+    return replace(split, train=train, test=test, missing_test=(), tested_on=HELD_OUT)
 
 
 def hold_out(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i3d_lightning.errors import InputError
-from i3d_lightning.recipe import is_text
+from i3d_lightning.recipe import digest, is_text
 from i3d_lightning.video.file import VideoFile
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,13 @@ class DatasetSplit:
     missing_train: tuple[str, ...] = ()
     missing_test: tuple[str, ...] = ()
     tested_on: str = "test"
+
+    @property
+    def digest(self) -> str:
+        """Identify what it holds, wherever that lies: of videos their names, labels, groups and contents."""
+        parts = (("train", self.train), ("test", self.test))
+        videos = [(part, v.id, v.label, v.group, v.sha256) for part, videos in parts for v in videos]
+        return digest(self.classes, self.tested_on, videos, self.missing_train, self.missing_test)
 
 
 def read_lines(file: Path) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from i3d_lightning.errors import InputError
 from i3d_lightning.files import write_atomically
 from i3d_lightning.results.overview import COLUMNS, STREAM_TITLES
-from i3d_lightning.results.scores import Index, Score, Summary, is_target
+from i3d_lightning.results.scores import Index, Score, Summary, is_target, tests
 
 COLOURS = {
     "none": "#9a9a9a",
@@ -47,7 +47,7 @@ def pretraining_chart(found: Iterable[Score], architecture: str = "i3d") -> Figu
     Raises:
         InputError: Nothing of it was run on a target.
     """
-    run = [s for s in Index(found) if is_target(s.cell.dataset) and s.splits == (1,)]
+    run = [s for s in Index(tests(found)) if is_target(s.cell.dataset) and s.splits == (1,)]
     bars = [summary for summary in run if summary.cell.architecture == architecture]
     panels_of = {(bar.cell.dataset, bar.cell.stream) for bar in bars}
     bars += [s for s in run if s.first[0].control and (s.cell.dataset, s.cell.stream) in panels_of]

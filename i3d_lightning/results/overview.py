@@ -13,7 +13,7 @@ from i3d_lightning.experiment import FUSION, STREAMS
 from i3d_lightning.files import write_atomically
 from i3d_lightning.results import published
 from i3d_lightning.results.reading import KINDS, PARTS, in_words
-from i3d_lightning.results.scores import Index, Score, Summary
+from i3d_lightning.results.scores import Index, Score, Summary, tests
 
 COLUMNS = (*STREAMS, FUSION)
 STREAM_TITLES = {"rgb": "RGB", "flow": "Flow", "joint": "Joint", FUSION: "RGB+Flow"}
@@ -54,7 +54,7 @@ def _place(summary: Summary) -> tuple[Any, ...]:
 
 def _row(summary: Summary) -> dict[str, Any]:
     cell, first = summary.cell, summary.first
-    theirs = published.paper(*cell, summary.splits)
+    theirs = published.paper(*cell, summary.splits) if tests(first) else None
     clean = summary.without_leaks
     return {
         "dataset": cell.dataset,

@@ -13,6 +13,7 @@ import numpy as np
 
 from i3d_lightning.datasets import DATASETS
 from i3d_lightning.datasets.demo import FAMILY
+from i3d_lightning.datasets.folds import HELD_OUT
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.predictions import Predictions, fuse
@@ -133,6 +134,11 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             reading = rgb.reading.both(flow.reading)
             found.append(replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, reading=reading))
     return found
+
+
+def tests(found: Iterable[Score]) -> list[Score]:
+    """Leave out what settings were chosen on, videos held out of training: that is no test result."""
+    return [score for score in found if score.tested_on != HELD_OUT]
 
 
 def _alike(found: Iterable[Score]) -> Iterator[Score]:

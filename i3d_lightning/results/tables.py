@@ -27,7 +27,7 @@ from i3d_lightning.results.numbers import Numbers
 from i3d_lightning.results.overview import LEAKS, pretrainings_in_words, written
 from i3d_lightning.results.reading import KINDS, PARTS
 from i3d_lightning.results.resampling import bound, percentiles
-from i3d_lightning.results.scores import Cell, Index, Score, Summary, is_demo
+from i3d_lightning.results.scores import Cell, Index, Score, Summary, is_demo, tests
 
 MISSING = "–"
 
@@ -87,7 +87,7 @@ def paper_table(
     """
     if number not in TABLES:
         raise InputError(f"There is no table {number}: there are {', '.join(map(str, TABLES))}.")
-    return _table_of(number, Index(found, demo, exclude_leaks=exclude_leaks))
+    return _table_of(number, Index(tests(found), demo, exclude_leaks=exclude_leaks))
 
 
 def _table_of(number: int, index: Index) -> PaperTable:

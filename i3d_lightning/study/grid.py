@@ -5,8 +5,9 @@
     dataset: [ucf101, hmdb51]   # words that all entries share
     split: [1, 2, 3]
     recipe: {training: {steps: 5000}}
-    recipes:                    # of one architecture, one data set, or an architecture on a data set
+    recipes:                    # of an architecture, data set, stream, protocol, or the first two together
       c3d: {training: {batch_size: 32}}
+      full-ft: {training: {learning_rate: 0.003}}
       c3d/hmdb51: {training: {steps: 2000}}
 
 A cell without `stream` stands for the streams of its architecture's two-stream result; one without
@@ -26,6 +27,7 @@ from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import STREAMS, Experiment, check_number, seeds_from
 from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Changes, Recipe, compose, merge
 from i3d_lightning.study.cells import all_pretraining, pretrainings
 
@@ -39,7 +41,8 @@ class Grid:
     Attributes:
         cells: What to run, in the order of the file.
         recipe: Settings that differ from the data sets' recipes.
-        recipes: Further ones of an architecture, data set, or both (`c3d/hmdb51`), each over those before.
+        recipes: Further ones of an architecture, a data set, a stream, a protocol, or an architecture on a
+            data set (`c3d/hmdb51`), each over those before.
     """
 
     cells: tuple[Experiment, ...]
@@ -48,7 +51,8 @@ class Grid:
 
     def settings(self, cell: Experiment) -> Changes:
         """Collect the settings of one cell that differ from its data set's recipe."""
-        names = (cell.architecture, cell.dataset, f"{cell.architecture}/{cell.dataset}")
+        both = f"{cell.architecture}/{cell.dataset}"
+        names = (cell.architecture, cell.dataset, cell.stream, cell.protocol, both)
         return merge(self.recipe, *(self.recipes.get(name, {}) for name in names))
 
 
@@ -59,6 +63,21 @@ def read_grid(path: Path) -> Grid:
         InputError: The file is missing or not YAML, says something unknown, or an entry stands for no cell.
     """
     content = yaml_text.read(path)
+    if isinstance(content, dict) and "sweep" in content:
+        raise InputError(f"{path} is a sweep, to choose settings: run it by i3d sweep {path}.")
+    return grid_of(content, path)
+
+
+def grid_of(content: Any, path: Path) -> Grid:
+    """Make a grid of what a file says, see `read_grid`.
+
+    Args:
+        content: What it says.
+        path: Where, for what is wrong with it.
+
+    Raises:
+        InputError: As `read_grid`.
+    """
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list) or not content["cells"]:
         raise InputError(f"{path} is not a grid: it needs a list 'cells', see experiments/table4.yaml.")
     for word in content:
@@ -83,8 +102,9 @@ def _check_recipes(path: Path, recipe: Any, recipes: Any) -> None:
         raise InputError(f"{path}: 'recipe' and 'recipes' must be mappings of settings.")
     for name, changes in recipes.items():
         first, _, second = str(name).partition("/")
-        whom = f"architecture or data set in 'recipes' of {path}"
-        check_known(whom, first, [*ARCHITECTURES.names(), *([] if second else DATASETS.names())])
+        whom = f"architecture, data set, stream or protocol in 'recipes' of {path}"
+        alone = [] if second else [*DATASETS.names(), *STREAMS, *PROTOCOLS.names()]
+        check_known(whom, first, [*ARCHITECTURES.names(), *alone])
         if second:
             check_known(whom, second, DATASETS.names())
         if not isinstance(changes, dict):

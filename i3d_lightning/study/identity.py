@@ -55,7 +55,12 @@ def features_identity(
 
 
 def run_identity(
-    experiment: Experiment, recipe: Recipe, features: Mapping[str, Any], data: str, processes: int | None
+    experiment: Experiment,
+    recipe: Recipe,
+    features: Mapping[str, Any],
+    data: str,
+    processes: int | None,
+    hold_out: float = 0.0,
 ) -> dict[str, Any]:
     """List all that the result of a run depends on.
 
@@ -63,8 +68,9 @@ def run_identity(
         experiment: What is run.
         recipe: Its settings, with the precision that it computes in.
         features: The identity of its features.
-        data: The digest of the data set's manifest.
+        data: The digest of its videos.
         processes: How many train together, each on statistics of its own share of a batch.
+        hold_out: The share of the training videos that it is tested on; 0 for a test.
     """
     protocol = PROTOCOLS[experiment.protocol]
     identity = {
@@ -73,6 +79,8 @@ def run_identity(
         "protocol": f"{protocol.name}, version {protocol.version}",
         "data": data,
     }
+    if hold_out:  # never averaged with a test, see `settings_of`
+        identity["hold_out"] = float(hold_out)
     if protocol.trains_by_steps:
         settings = plain(recipe.training)
         ignored = {"precision", *without_effect(Training)}

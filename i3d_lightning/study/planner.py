@@ -14,7 +14,7 @@ from typing import Any
 
 from i3d_lightning.datasets.registry import DATASETS, root_of
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import NONE, Experiment, stages
+from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
 from i3d_lightning.files import write_atomically
 from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.networks.registry import ARCHITECTURES
@@ -29,6 +29,8 @@ from i3d_lightning.weights.fetch import fetch
 
 WEIGHTS = "weights.safetensors"
 """What a run calls the weights that it leaves."""
+MOST_HELD_OUT = 0.9
+"""The largest share of training videos that may be held out."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Cell:
         sha256: Of these weights, where they were read to plan it.
         parent: The pretraining that it starts from, where that is a cell of the plan.
         differences: In words, where its preprocessing differs from that of the weights.
+        hold_out: To choose settings on, the share of the training videos, by whole groups, that is tested on
+            instead of the test videos, which are then never decoded; 0 for a test.
+
+    Raises:
+        InputError: No such share can be held out.
     """
 
     experiment: Experiment
@@ -52,6 +59,14 @@ class Cell:
     sha256: str | None = None
     parent: Experiment | None = None
     differences: tuple[str, ...] = ()
+    hold_out: float = 0.0
+
+    def __post_init__(self) -> None:
+        if type(self.hold_out) not in (int, float) or not 0 <= self.hold_out <= MOST_HELD_OUT:
+            raise InputError(
+                f"hold_out is {self.hold_out!r}, but must be a number from 0 to {MOST_HELD_OUT}, the share "
+                "of the training videos that is held out."
+            )
 
     @property
     def from_images(self) -> bool:
@@ -89,8 +104,9 @@ def plan(
         wanted: What to run.
         space: Where things are kept; complete pretraining of real data sets is found there.
         roots: Folder of each data set that is at hand; the rendered ones know theirs.
-        weights: Weights to start from, by stream; else the project's own pretraining, which is planned where
-            its data set is at hand, and then published weights.
+        weights: Weights to start from, by stream, for all that was asked for but what starts from scratch;
+            else the project's own pretraining, which is planned where its data set is at hand, and then
+            published weights.
         settings: The user's settings of an experiment.
         dry: Whether only to list cells, so that neither data nor weights need be there.
 
@@ -101,6 +117,13 @@ def plan(
         check_known("data set", name, DATASETS.names())
     planner = _Planner(space, roots or {}, weights or {}, settings, dry)
     chosen = tuple(dict.fromkeys(wanted))
+    for stream, said in (weights or {}).items():
+        check_known("stream", stream, STREAMS)
+        if said is not None and not any(e.stream == stream and e.pretraining != NONE for e in chosen):
+            raise InputError(
+                f"No {stream} network is to start from weights; pretraining 'none' starts from scratch: drop "
+                f"--weights {said}, or say --pretraining."
+            )
     for experiment in chosen:
         planner.add(experiment)
     ordered = sorted(planner.cells.values(), key=lambda cell: _stage(cell.experiment))
@@ -146,10 +169,6 @@ class _Planner:
         """Weights and their sha256, or a planned pretraining, and the preprocessing that comes with it."""
         said = self.weights.get(experiment.stream) if given else None
         if experiment.pretraining == NONE:
-            if said is not None:
-                raise InputError(
-                    f"Pretraining 'none' starts from scratch: drop --weights {said}, or say --pretraining."
-                )
             return None, None, None, (None, None)
         if said is not None and experiment.pretraining_seed:
             raise InputError(

@@ -209,8 +209,8 @@ def run(repeat: Repeat) -> Run:
     return done
 
 
-def compare(before: Predictions, now: Predictions) -> Outcome:
-    """Compare the predictions of a run and of its repeat."""
+def compare(before: Predictions, now: Predictions, dataset: str) -> Outcome:
+    """Compare the predictions of a run on a data set and of its repeat."""
     both = before.readable & now.readable
     difference = np.abs(before.logits[both].astype(np.float64) - now.logits[both])
     return Outcome(
@@ -223,7 +223,7 @@ def compare(before: Predictions, now: Predictions) -> Outcome:
         videos=len(before.ids),
         changed=int((before.answers() != now.answers()).sum()),
         largest=float(difference.max(initial=0.0)),
-        p=statistics.compare(before, now).p,
+        p=statistics.compare([[before]], [[now]], dataset).p,
     )
 
 
@@ -247,8 +247,15 @@ def _cell(original: Original, moved: Moved) -> Cell:
         recipe = compose(recipe, {"flow": {"source": str(moved.flow_images)}})
     weights = _weights(original, moved.weights)
     sha256 = config["weights"] and config["weights"]["sha256"]
-    differences = tuple(config["preprocessing_differs"])
-    return Cell(experiment, recipe, _root(original, moved.root), weights, sha256, differences=differences)
+    return Cell(
+        experiment,
+        recipe,
+        _root(original, moved.root),
+        weights,
+        sha256,
+        differences=tuple(config["preprocessing_differs"]),
+        hold_out=config["hold_out"],
+    )
 
 
 def _root(original: Original, said: Path | None) -> Path:

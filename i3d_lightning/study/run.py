@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from i3d_lightning import interruption, ranks
+from i3d_lightning.datasets.folds import HELD_OUT, without_test
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
+from i3d_lightning.datasets.split import DatasetSplit
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
@@ -85,11 +87,11 @@ def run(cell: Cell, space: Workspace) -> Run:
 
 def _run_or_load(cell: Cell, space: Workspace) -> Run:
     experiment, folder = cell.experiment, space.folder(cell.experiment)
-    manifest = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests")
+    data, data_digest = _data(cell, space)
     start, sha256 = ranks.by_first(lambda: _start(cell, space))
 
     def identify(recipe: Recipe, processes: int | None) -> _Resolved:
-        return _identify(cell, recipe, manifest.digest, sha256, processes)
+        return _identify(cell, recipe, data_digest, sha256, processes)
 
     def resolve(holder: Holder | None = None) -> _Resolved:
         """What the result depends on, settled and required as where it was started before."""
@@ -117,7 +119,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
         job = Job(
             experiment,
             recipe,
-            manifest.data,
+            data,
             weights,
             folder,
             space.cache,
@@ -132,6 +134,16 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
     return result
 
 
+def _data(cell: Cell, space: Workspace) -> tuple[DatasetSplit, str]:
+    """The videos of a cell, and their digest: of the official split, or with others than its test videos."""
+    experiment = cell.experiment
+    manifest = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests")
+    if not cell.hold_out:
+        return manifest.data, manifest.digest
+    data = without_test(manifest.data, cell.hold_out)
+    return data, data.digest
+
+
 def identity_of(cell: Cell, space: Workspace, processes: int | None) -> dict[str, Any]:
     """List all that the result of a cell would depend on, as data and weights are now; nothing is run.
 
@@ -140,15 +152,15 @@ def identity_of(cell: Cell, space: Workspace, processes: int | None) -> dict[str
         space: Where things are kept.
         processes: How many train together, None where nothing depends on it.
     """
-    experiment = cell.experiment
-    data = load_manifest(experiment.dataset, cell.root, experiment.split, space.cache / "manifests").digest
+    _, data = _data(cell, space)
     _, sha256 = ranks.by_first(lambda: _start(cell, space))
     return _identify(cell, _with_precision(cell.recipe, None), data, sha256, processes).identity
 
 
 def _identify(cell: Cell, recipe: Recipe, data: str, weights: str | None, processes: int | None) -> _Resolved:
     features = features_identity(cell.experiment, recipe, weights, cell.from_images)
-    return _Resolved(recipe, features, run_identity(cell.experiment, recipe, features, data, processes))
+    identity = run_identity(cell.experiment, recipe, features, data, processes, cell.hold_out)
+    return _Resolved(recipe, features, identity)
 
 
 def _alone(folder: Path, what: str, meanwhile: Callable[[Holder], object]) -> AbstractContextManager[None]:
@@ -236,12 +248,18 @@ def _announce(cell: Cell, job: Job) -> None:
     verb = "Resuming" if checkpoints.exists(job.folder) else "Running"
     source = f" from {job.weights.source}" if job.weights else ""
     log.info(
-        "%s %s%s: %d training and %d test videos of %d classes%s, %s.",
-        verb, job.experiment.name, source, len(data.train), len(data.test), len(data.classes), absent,
+        "%s %s%s: %d training videos and %d %s, of %d classes%s, %s.",
+        verb, job.experiment.name, source, len(data.train), len(data.test), _tested_on(data.tested_on),
+        len(data.classes), absent,
         precision.describe(job.recipe.training.precision, job.recipe.training.compile),
     )  # fmt: skip
     for difference in cell.differences:
         log.warning("  Preprocessing differs from that of the weights: %s.", difference)
+
+
+def _tested_on(part: str) -> str:
+    """What the videos that are tested on are, in words."""
+    return f"videos {HELD_OUT}" if part == HELD_OUT else "test videos"
 
 
 def _compute_flow(job: Job) -> None:
@@ -272,6 +290,7 @@ def _describe(cell: Cell, job: Job, identity: Mapping[str, Any], space: Workspac
         "weights": _source(job.weights),
         "preprocessing_differs": list(cell.differences),
         "root": str(cell.root.absolute()),
+        "hold_out": cell.hold_out,
         "import": list(imported()),
         "trainer": plain(space.trainer),
         "classes": list(job.data.classes),
@@ -352,9 +371,10 @@ def _summarise(done: Run) -> None:
     metrics = done.metrics
     fitted, peak = metrics["metrics"].get("train_top1"), metrics["peak_memory"]
     log.info(
-        "%s: top-1 %.1f %%%s on %d test videos%s, in %.0f s%s.",
+        "%s: top-1 %.1f %%%s on %d %s%s, in %.0f s%s.",
         done.experiment.name, metrics["top1"],
         f", top-5 {metrics['top5']:.1f} %" if metrics["top5"] is not None else "", metrics["videos"],
+        _tested_on(metrics["tested_on"]),
         f" ({fitted:.1f} % on the training videos)" if fitted is not None else "", metrics["seconds"],
         f", whole videos in {peak / 1e9:.1f} GB" if peak else "",
     )  # fmt: skip

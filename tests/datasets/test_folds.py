@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from i3d_lightning.datasets.folds import group_folds, hold_out
+from i3d_lightning.datasets.folds import HELD_OUT, group_folds, hold_out, without_test
 from i3d_lightning.datasets.registry import read_dataset
-from i3d_lightning.datasets.split import Video
+from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError
 
 
@@ -110,3 +111,30 @@ def test_real_groups_are_never_parted(assets, number):
     assert not {v.group for v in fit} & {v.group for v in validation}
     assert len({v.label for v in validation}) == 10
     assert 20 <= len(validation) <= 35
+
+
+def test_held_out_groups_take_the_place_of_the_test_videos(tiny_ucf):
+    official = read_dataset("ucf101", tiny_ucf, 1)
+    split = without_test(official, 0.25)
+    assert set(split.train) | set(split.test) == set(official.train) and split.test
+    assert not {v.group for v in split.train} & {v.group for v in split.test}
+    assert not set(split.test) & set(official.test)
+    assert (split.missing_test, split.tested_on) == ((), HELD_OUT)
+    assert split == without_test(official, 0.25)  # the same ones for all that is compared
+    assert split.digest != official.digest != without_test(official, 0.5).digest
+    unseen = replace(official, test=(), missing_test=("gone",))
+    assert without_test(unseen, 0.25) == split and without_test(unseen, 0.25).digest == split.digest
+
+
+def test_what_is_held_out_and_has_the_content_of_a_training_video_leaks():
+    sources = [replace(v, path=Path(v.id), sha256=v.group) for v in videos([[1] * 5, [1] * 5])]
+    split = without_test(DatasetSplit("x", 1, ("a", "b"), tuple(sources), ()), 0.4)
+    assert not any(v.leaked for v in split.test)
+    copies = tuple(replace(v, sha256=split.train[0].sha256) if v == split.test[0] else v for v in sources)
+    again = without_test(DatasetSplit("x", 1, ("a", "b"), copies, ()), 0.4)
+    assert [v.leaked for v in again.test] == [True] + [False] * (len(split.test) - 1)
+
+
+def test_one_group_cannot_be_held_out():
+    with pytest.raises(InputError, match=r"x, split 1, has too few groups of training videos to"):
+        without_test(DatasetSplit("x", 1, ("a",), tuple(videos([[4]])), ()), 0.5)

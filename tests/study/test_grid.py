@@ -90,7 +90,7 @@ CELL = {"architecture": "i3d", "protocol": "fixed", "dataset": "ucf101"}
         ({"cells": [CELL], "recipes": {"i3d/ufc101": {}}}, "did you mean 'ucf101'"),
         (
             {"cells": [CELL], "recipes": {"hmdb51/ucf101": {}}},
-            "Unknown architecture or data set in 'recipes'",
+            "Unknown architecture, data set, stream or protocol in 'recipes'",
         ),
         ({"cells": [{**CELL, "architecture": {"i3d": 1}}]}, "must be a word"),
         ({"cells": [CELL], "recipes": {"c3": {}}}, "did you mean 'c3d'"),

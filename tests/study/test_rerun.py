@@ -235,15 +235,15 @@ def test_what_comes_out_different_is_measured(home, capsys, monkeypatch):
 def test_a_repeat_is_compared_in_numbers():
     before = predictions([[1, 0], [0, 1], [2, 0], [np.nan, np.nan]], [0, 1, 0, 0])
     now = predictions([[1, 0], [1, 0.5], [2.25, 0], [np.nan, np.nan]], [0, 1, 0, 0])
-    same = rerun.compare(before, before)
+    same = rerun.compare(before, before, "ucf101")
     assert same.equal and (same.changed, same.largest, same.p) == (0, 0.0, 1.0)
-    other = rerun.compare(before, now)
+    other = rerun.compare(before, now, "ucf101")
     assert not other.equal
     assert (other.top1, other.changed, other.largest) == ((75.0, 50.0), 1, 1.0)
     assert other.p == pytest.approx(1.0)
     unread = predictions([[np.nan, np.nan], *before.logits[1:]], [0, 1, 0, 0])
-    assert not rerun.compare(before, unread).equal
-    assert rerun.compare(before, unread).changed == 1
+    assert not rerun.compare(before, unread, "ucf101").equal
+    assert rerun.compare(before, unread, "ucf101").changed == 1
 
 
 def test_what_cannot_be_repeated_is_refused_in_one_sentence(home, tmp_path, capsys):

@@ -48,7 +48,7 @@ FAULTS = {
 RATES = (5.0, 250.0)
 """Frames a second beyond which a rate is absurd: webcams have 5, phones in slow motion 240."""
 _FROM_USUAL = 2.5
-"""Factor by which a rate may differ from the data set's usual one (the median): 15 and 60 are usual beside 25."""
+"""Factor by which a rate may differ from the data set's usual one, the median: 15 and 60 are met beside 25."""
 _SIZES = 4.0
 """Factor by which the shorter side may differ from the usual one, and the longer side from the shorter."""
 
@@ -108,6 +108,12 @@ class _Listed(NamedTuple):
     width: int | None
     height: int | None
     unreadable: str | None
+    decoded: int | None
+
+    @property
+    def may_be_read(self) -> bool:
+        """Whether it looks like a video; what an earlier check could not decode is tried again."""
+        return bool(self.sha256) and (not self.unreadable or self.decoded is not None)
 
 
 def check(dataset: str, root: Path | None, splits: Sequence[int], folder: Path) -> Report:
@@ -128,7 +134,7 @@ def check(dataset: str, root: Path | None, splits: Sequence[int], folder: Path) 
     root = root_of(known, root)
     manifests = _manifests(known, root, splits, folder)
     listed = {id_: video for manifest in manifests.values() for id_, video in _rows(manifest)}
-    files = {v.sha256: v.path for v in listed.values() if v.sha256 and not v.unreadable}
+    files = {v.sha256: v.path for v in listed.values() if v.may_be_read}
     contents = look_at(files, folder, known.images)
     pairs = near_duplicates(contents, files, known.images)
     leaks.keep(folder, f"{dataset}-{digest(str(root.resolve()), sorted(manifests))[:16]}", contents, pairs)
@@ -242,8 +248,8 @@ def _reading(listed: Mapping[str, _Listed], contents: Mapping[str, Content]) -> 
         content = contents.get(video.sha256)
         if video.bytes == 0:
             yield Fault("empty", id_)
-        elif video.unreadable or content is None or content.unreadable:
-            yield Fault("unreadable", id_, video.unreadable or (content and content.unreadable) or "")
+        elif content is None or content.unreadable:
+            yield Fault("unreadable", id_, (content and content.unreadable) or video.unreadable or "")
         elif content.partly:
             yield Fault("partly", id_, str(content.partly))
         elif video.rate and video.width and video.height:

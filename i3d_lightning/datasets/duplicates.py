@@ -43,7 +43,7 @@ _LONGEST = 20.0
 """Seconds of a video that are laid over the other frame by frame."""
 _WAYS = 5
 """Shifts for which that is done: by how much is roughly known, but of what repeats itself only roughly."""
-_SAME = 0.93
+_SAME = 0.95
 """Correlation of what moves in two videos from which they are copies."""
 _STILL = 1.0
 """Standard deviation over time, in grey levels, below which nothing moves: then pictures are compared."""

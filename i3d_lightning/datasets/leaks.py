@@ -128,5 +128,6 @@ def verdicts(folder: Path, wanted: Collection[str]) -> tuple[dict[str, Verdict],
         together = together or len(known) == len(wanted)
         for content, verdict in known.items():
             before = found.get(content, verdict)
-            found[content] = verdict._replace(twins=tuple({*before.twins, *verdict.twins}))
+            best = max(before, verdict, key=lambda v: v.decoded)  # what could not be read once may be now
+            found[content] = best._replace(twins=tuple({*before.twins, *verdict.twins}))
     return found, together

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from numbered import make_video  # noqa: F401
 
 
 @pytest.fixture

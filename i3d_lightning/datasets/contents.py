@@ -52,6 +52,8 @@ _AT_ONCE = 512
 """Frames decoded in one go, so that no budget of one read is spent on a long video."""
 _KEPT_EVERY = 20.0
 """Seconds after which what was seen is written down."""
+_MANY = 8
+"""Parts that are made into one."""
 _SAID_EVERY = 30.0
 """Seconds between two lines on how far it is, where there is no terminal."""
 
@@ -108,6 +110,7 @@ def look_at(files: Mapping[str, Path], folder: Path, images: bool = False) -> di
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         _keep(folder, fresh)
+    _gather(folder)
     return found
 
 
@@ -194,7 +197,26 @@ def _keep(folder: Path, fresh: Mapping[str, Content]) -> None:
         return
     rows = [(c, w.decoded, w.of, w.looks.astype("<u8").tobytes()) for c, w in readable.items()]
     columns = zip(*rows, strict=True)
-    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+    _write(
+        folder, pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+    )
+
+
+def _gather(folder: Path) -> None:
+    """Make one file of the parts that were written while videos were decoded."""
+    parts = _parts(folder)
+    if len(parts) < _MANY:
+        return
+    try:
+        table = pa.concat_tables([pq.read_table(part, schema=_SCHEMA) for part in parts])
+    except (OSError, ValueError):  # said when it is next read
+        return
+    _write(folder, table)
+    for part in parts:
+        part.unlink(missing_ok=True)
+
+
+def _write(folder: Path, table: pa.Table) -> None:
     part = folder / f"contents-{VERSION}-{secrets.token_hex(8)}.parquet"
     write_atomically(part, lambda sink: pq.write_table(table, sink, write_page_checksum=True))
 

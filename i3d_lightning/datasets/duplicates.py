@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,13 +76,14 @@ def near_duplicates(
     names = [name for name, content in contents.items() if not content.unreadable]
     found = candidates([contents[name].looks for name in names])
     pairs = [(names[c.one], names[c.other], c.shift) for c in found]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        try:
-            same = pool.map(partial(_same, files=files, images=images), pairs)
-            shown = with_progress(same, len(pairs), "Comparing")
-            return [(one, other) for (one, other, _), is_same in zip(pairs, shown, strict=True) if is_same]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ThreadPoolExecutor(available_cores())
+    try:
+        same = pool.map(partial(_same, files=files, images=images), pairs)
+        shown = with_progress(same, len(pairs), "Comparing")
+        return [(one, other) for (one, other, _), is_same in zip(pairs, shown, strict=True) if is_same]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        _frames.cache_clear()
 
 
 def candidates(looks: Sequence[np.ndarray]) -> list[Candidate]:
@@ -190,9 +191,14 @@ def likeness(one: Path, other: Path, shift: int = 0, images: bool = False) -> fl
     middle = (max(0, -by) + min(ours, theirs - by)) // 2
     first = max(0, min(middle - longest // 2, ours - longest))
     second = max(0, min(middle + by - longest // 2, theirs - longest))
-    x = frames_of(one, first, min(ours, longest), rate)
-    y = frames_of(other, second, min(theirs, longest), rate)
+    x = _frames(one, first, min(ours, longest), rate)
+    y = _frames(other, second, min(theirs, longest), rate)
     return max(_correlation(x[i : i + n], y[j : j + n]) for i, j, n in _overlaps(x, y))
+
+
+@lru_cache(maxsize=128)  # the clips of one scene are compared with each other, one after the other
+def _frames(path: Path, start: int, frames: int, rate: float) -> np.ndarray:
+    return frames_of(path, start, frames, rate)
 
 
 def _overlaps(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[int, int, int]]:

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -185,7 +186,9 @@ def test_of_a_group_on_both_sides_the_splits_are_named(tiny_ucf, tmp_path):
 def test_what_cannot_be_decoded_is_looked_at_again(tiny_ucf, tmp_path, monkeypatch):
     """It may have been for want of memory or time."""
     with monkeypatch.context() as patch:
-        patch.setattr(contents, "_look", lambda path, images: contents.Content(0, 0, "no", np.zeros(0, "<u8")))
+        patch.setattr(
+            contents, "_look", lambda path, images: contents.Content(0, 0, "no", np.zeros(0, "<u8"))
+        )
         assert len(check("ucf101", tiny_ucf, [1], tmp_path).of("unreadable")) == 32
     assert not check("ucf101", tiny_ucf, [1], tmp_path).of("unreadable")
 
@@ -201,6 +204,23 @@ def test_copies_are_found_among_many_in_little_time():
     found = duplicates.candidates([*looks, black, black])
     assert [tuple(pair) for pair in found] == [(number, number + 1, -8) for number in range(0, 200, 2)]
     assert time.process_time() - began < 10
+
+
+def test_images_are_compared_too(tmp_path):
+    random = np.random.default_rng(0)
+    root = tmp_path / "imagenet"
+    for number, (part, name) in enumerate([(p, n) for p in ("train", "val") for n in ("cat", "dog")] * 2):
+        (root / part / name).mkdir(parents=True, exist_ok=True)
+        picture = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (320, 240))
+        cv2.imwrite(str(root / part / name / f"{number}.png"), picture)
+    again = cv2.imread(str(root / "train" / "dog" / "1.png"))
+    cv2.imwrite(str(root / "val" / "dog" / "again.jpg"), cv2.resize(again, (200, 150)))
+    (root / "val" / "cat" / "broken.jpg").write_bytes(b"no image")
+    report = check("imagenet", root, [], tmp_path / "manifests")
+    assert [(f.kind, f.video, f.other) for f in report.faults] == [
+        ("unreadable", "val/cat/broken.jpg", ""),
+        ("near-leak", "val/dog/again.jpg", "train/dog/1.png"),
+    ]
 
 
 def test_how_far_it_is_is_said_at_times(monkeypatch, caplog):

@@ -6,6 +6,7 @@ What is found of contents goes into the manifests, which training and evaluation
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ FAULTS = {
 RATES = (5.0, 250.0)
 """Frames a second beyond which a rate is absurd: webcams have 5, phones in slow motion 240."""
 _FROM_USUAL = 2.5
-"""Factor by which a rate may differ from the data set's usual one, the median: 15 and 60 are met beside 25."""
+"""Factor by which a rate may differ from the median of the data set: 15 and 60 are usual beside 25."""
 _SIZES = 4.0
 """Factor by which the shorter side may differ from the usual one, and the longer side from the shorter."""
 
@@ -141,7 +142,7 @@ def check(dataset: str, root: Path | None, splits: Sequence[int], folder: Path) 
     for split in manifests:
         load_manifest(dataset, root, split, folder, again=True)
     faults = [
-        *_places(manifests, listed, root, known.images, folder),
+        *_places(manifests, listed, known, root, folder),
         *_reading(listed, contents),
         *_leaks(manifests, listed, contents, pairs),
         *_duplicates(manifests, listed, contents, pairs),
@@ -181,7 +182,11 @@ def _rows(manifest: Manifest) -> Iterator[tuple[str, _Listed]]:
 
 
 def _places(
-    manifests: Mapping[int, Manifest], listed: Mapping[str, _Listed], root: Path, images: bool, folder: Path
+    manifests: Mapping[int, Manifest],
+    listed: Mapping[str, _Listed],
+    dataset: Dataset,
+    root: Path,
+    folder: Path,
 ) -> Iterator[Fault]:
     """Find what is missing, look for it elsewhere, and name the files that are on no list."""
     missing: dict[str, list[int]] = defaultdict(list)
@@ -189,8 +194,10 @@ def _places(
         for id_ in (*manifest.about["missing_train"], *manifest.about["missing_test"]):
             missing[id_].append(split)
     here = {video.path for video in listed.values()}
-    suffixes = imagenet.SUFFIXES if images else videos_in_folders.SUFFIXES
-    strays = [f for f in videos_in_folders.walk(root) if f.suffix.lower() in suffixes and f not in here]
+    suffixes = imagenet.SUFFIXES if dataset.images else videos_in_folders.SUFFIXES
+    sharing = sum(dataset.root is not None and other.root == dataset.root for other in DATASETS) > 1
+    place = Path(os.path.commonpath([file.parent for file in here])) if sharing else root
+    strays = [f for f in videos_in_folders.walk(place) if f.suffix.lower() in suffixes and f not in here]
     for id_, kind, file, said in _found(missing, strays, folder):
         yield Fault(kind, id_, said, _below(file, root), tuple(missing.pop(id_)))
         strays.remove(file)

@@ -114,6 +114,20 @@ def test_planted_faults_are_found_and_nothing_else(root, tmp_path):
     assert rows["Diving/v_Diving_g12_c02.avi"] is None
 
 
+@pytest.mark.slow
+def test_real_clips_of_one_scene_are_no_copies(assets, tmp_path):
+    """Two pairs of push-ups in step, each of one group, are the only false alarms, if they are any."""
+    found = names(check("ucf101", assets / "ucf101", [], tmp_path))
+    found.pop("missing")
+    assert found == {
+        "leak": {("Basketball_g03_c01", "Basketball_g23_c01")},
+        "near-duplicate": {
+            ("PushUps_g03_c01", "PushUps_g03_c02"),
+            ("PushUps_g24_c01", "PushUps_g24_c02"),
+        },
+    }
+
+
 def test_an_exact_leak_is_known_unchecked_and_changes_no_digest(tiny_ucf, tmp_path):
     root, cache = Path(shutil.copytree(tiny_ucf, tmp_path / "ucf101")), tmp_path / "manifests"
     first = load_manifest("ucf101", root, 1, cache)

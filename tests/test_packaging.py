@@ -28,6 +28,8 @@ FLOORS = {
     "numpy": "1.22.2",
     # bundled libwebp: GHSA-qr4w-53vh-m672 (fixed in 4.8.1.78); bundled FFmpeg: CVE-2026-8461 (4.14.0.94)
     "opencv-python-headless": "4.14.0.94",
+    # CVE-2026-25990 (12.1.1), CVE-2026-59199 and thirteen more (12.3); only arrays are given to it here
+    "pillow": "12.3",
     # GHSA-rgxp-2hwp-jwgg = CVE-2026-25087, GHSA-5wvp-7f3h-6wmm = CVE-2023-47248
     "pyarrow": "23.0.1",
     # GHSA-6w46-j5rx-g56g = CVE-2025-71176

@@ -1,9 +1,10 @@
-"""Verbs on data sets: render, preview, flow ahead of time."""
+"""Verbs on data sets: render, check, preview, flow ahead of time."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from i3d_lightning.cli.output import check_picture
 from i3d_lightning.errors import InputError, check_known
@@ -27,6 +28,87 @@ def demo(root: Path = Path("data/demo"), seed: int | None = None) -> None:
         check_number("seed", seed)
     made = render_demo(root, DemoSettings() if seed is None else DemoSettings(seed=seed))
     print(f"{made.videos} videos and images are in {root}.")
+
+
+def check(
+    dataset: str = "demo-ucf101",
+    root: Path | None = None,
+    split: str = "all",
+    fail_on: str = "unreadable",
+    cache: Path = Path("cache"),
+    json: bool = False,
+) -> None:
+    """Decode every official video, look for leaks, duplicates and misplaced files, and say what is wrong.
+
+    What is found goes into the manifests that experiments use. It may be stopped, and given again goes on.
+
+    Args:
+        dataset: Name of the data set.
+        root: Folder of the data set; the demo sets know theirs.
+        split: Official split, or several: `1,2,3`; `all` for those that are there.
+        fail_on: Faults with which the exit status is 1: `all`, `none`, or some: `leak,near-leak,missing`.
+        cache: Folder of manifests.
+        json: Print one JSON object a line for every fault instead of the table.
+    """
+    from json import dumps
+
+    from i3d_lightning.cli.output import print_json
+    from i3d_lightning.datasets import DATASETS
+    from i3d_lightning.datasets.check import FAULTS, as_json
+    from i3d_lightning.datasets.check import check as check_dataset
+    from i3d_lightning.files import write_atomically
+
+    check_folder("cache", cache)
+    fatal = {"all": list(FAULTS), "none": []}.get(fail_on, fail_on.split(","))
+    for kind in fatal:
+        check_known("fault", kind, FAULTS)
+    if split != "all" and not re.fullmatch("[0-9]{1,4}(,[0-9]{1,4})*", split):
+        raise InputError(f"split is '{split}', but must be all, a number such as 1, or several: 1,2,3.")
+    splits = [] if split == "all" else [int(number) for number in split.split(",")]
+    report = check_dataset(DATASETS[dataset].name, root, splits, cache / "manifests")
+    rows = as_json(report)
+    kept = cache / "checks" / f"{dataset}.jsonl"
+    write_atomically(kept, lambda file: file.write("".join(f"{dumps(row)}\n" for row in rows).encode()))
+    if json:
+        print_json(rows)
+    else:
+        _show_report(report)
+        print(f"Every fault is in {kept}.")
+    if any(report.of(kind) for kind in fatal):
+        raise SystemExit(1)
+
+
+_EXAMPLES = 3
+"""Faults of a kind that a table shows."""
+
+
+def _show_report(report: Any) -> None:
+    import pandas as pd
+
+    from i3d_lightning.cli.output import print_frame
+    from i3d_lightning.datasets.check import FAULTS
+
+    rows = []
+    for kind, meaning in FAULTS.items():
+        if found := report.of(kind):
+            shown = [
+                " ".join(
+                    filter(
+                        None,
+                        (f.video, f.other and f"= {f.other}", f.said and f"({f.said})", _in_splits(f.splits)),
+                    )
+                )
+                for f in found[:_EXAMPLES]
+            ]
+            more = [f"and {len(found) - _EXAMPLES} more"] if len(found) > _EXAMPLES else []
+            rows.append((kind, len(found), meaning, "\n".join(shown + more)))
+    frame = pd.DataFrame(rows, columns=["fault", "count", "meaning", "examples"])
+    title = f"{report.dataset}, splits {', '.join(map(str, report.splits))}: {report.videos} videos"
+    print_frame(frame, title, "" if rows else "Nothing is wrong.")
+
+
+def _in_splits(splits: tuple[int, ...]) -> str:
+    return f"in split {', '.join(map(str, splits))}" if splits else ""
 
 
 def preview(

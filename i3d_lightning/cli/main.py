@@ -21,7 +21,7 @@ from i3d_lightning.errors import UNWRITABLE, InputError, cannot_write
 from i3d_lightning.registry import import_plugins
 
 VERBS: dict[str, Any] = {
-    "data": {"demo": data.demo, "preview": data.preview},
+    "data": {"demo": data.demo, "check": data.check, "preview": data.preview},
     "pretrain": experiments.pretrain,
     "experiment": experiments.experiment,
     "grid": experiments.grid,

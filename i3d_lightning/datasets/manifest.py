@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import track
 
 from i3d_lightning.datasets import folder as videos_in_folders
-from i3d_lightning.datasets import imagenet
+from i3d_lightning.datasets import imagenet, leaks
 from i3d_lightning.datasets.registry import DATASETS, Dataset, read_dataset, root_of
 from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError, UnreadableVideoError
@@ -41,7 +41,7 @@ from i3d_lightning.video.file import VideoFile
 
 log = logging.getLogger(__name__)
 
-VERSION = 4
+VERSION = 5
 """Raised whenever a manifest would hold something else of the same files."""
 
 _TICK = 2_000_000_000
@@ -77,6 +77,11 @@ class Facts(NamedTuple):
     height: int | None = None
     unreadable: str | None = None
 
+    @property
+    def readable(self) -> bool:
+        """Whether it may be a video: that it can be decoded to its end is not said."""
+        return bool(self.sha256) and not self.unreadable
+
 
 _FACTS = {
     "bytes": pa.int64(), "modified": pa.int64(), "changed": pa.int64(),
@@ -84,12 +89,12 @@ _FACTS = {
     "frames": pa.int64(), "rate": pa.float64(), "width": pa.int64(), "height": pa.int64(),
     "unreadable": pa.string(),
 }  # fmt: skip
-_MEMORIES = f"files-{VERSION}-"
+_MEMORIES = "files-4-"
 """How files begin in which is kept what is known of files."""
 _FILES = pa.schema({"path": pa.string(), **_FACTS})
 _ROWS = pa.schema(
     {"part": pa.string(), "id": pa.string(), "label": pa.int64(), "group": pa.string()}
-    | {"path": pa.string(), **_FACTS}
+    | {"path": pa.string(), **_FACTS, "decoded": pa.int64(), "leaked": pa.bool_()}
 )
 
 
@@ -99,9 +104,10 @@ class Manifest:
 
     Attributes:
         root: Folder of the data set.
-        table: A row for each video: part, id, label, group, path below the root, and its `Facts`.
-        about: All else: the data set's name, split and classes, the part tested on, ids without a file, and
-            the digest.
+        table: A row for each video: part, id, label, group, path below the root, its `Facts`, how many of its
+            frames decode where it was checked, and whether it leaked.
+        about: All else: the data set's name, split and classes, the part tested on, ids without a file,
+            whether near-duplicates were looked for, and the digest.
     """
 
     root: Path
@@ -113,6 +119,7 @@ class Manifest:
         """Identify what the data set holds, wherever it lies.
 
         That is its classes, ids, labels, groups and contents, and ids without a file: results count them.
+        What a check finds is no part of it: nothing is trained otherwise for it.
         """
         return str(self.about["digest"])
 
@@ -121,7 +128,7 @@ class Manifest:
         """Give the split, with what is known of each file."""
         about = self.about
         parts: dict[str, list[Video]] = {"train": [], "test": []}
-        names = ("part", "id", "path", "label", "group", "sha256", "bytes", "modified", "changed")
+        names = ("part", "id", "path", "label", "group", "sha256", "bytes", "modified", "changed", "leaked")
         columns = (self.table.column(name).to_pylist() for name in names)
         for part, id_, path, label, group, *facts in zip(*columns, strict=True):
             parts[part].append(Video(id_, self.root / path, label, group, *facts))
@@ -134,10 +141,13 @@ class Manifest:
             tuple(about["missing_train"]),
             tuple(about["missing_test"]),
             about["tested_on"],
+            about["near_duplicates"],
         )
 
 
-def load_manifest(dataset: str, root: Path | None, split: int, folder: Path) -> Manifest:
+def load_manifest(
+    dataset: str, root: Path | None, split: int, folder: Path, *, again: bool = False
+) -> Manifest:
     """Load the manifest of one split of a data set, or make it where there is none that still holds.
 
     Args:
@@ -145,6 +155,7 @@ def load_manifest(dataset: str, root: Path | None, split: int, folder: Path) -> 
         root: Its folder; the rendered ones know theirs.
         split: Official split, from 1.
         folder: Where manifests are kept.
+        again: Make it again, since more is known of its contents; no file is read again.
 
     Raises:
         InputError: As `registry.read_dataset`, or the folder cannot be written to.
@@ -155,12 +166,15 @@ def load_manifest(dataset: str, root: Path | None, split: int, folder: Path) -> 
         known.prepare(root)
     file = folder / f"{dataset}-{split}-{digest(str(root.resolve()))[:16]}.parquet"
     found, _ = _stored(file, root)
-    if found is not None:
+    if found is not None and not again:
         return found
     with _alone(file):
         found, why = _stored(file, root)  # another process may just have made it
-        if found is None:
-            log.info("Scanning %s, split %d: %s.", dataset, split, why)
+        if found is None or again:
+            why = why or "its videos were checked"
+            log.log(
+                logging.DEBUG if again else logging.INFO, "Scanning %s, split %d: %s.", dataset, split, why
+            )
             found = _scan(known, root, split, folder)
             _write(file, found.table.replace_schema_metadata({"manifest": json.dumps(found.about)}))
     return found
@@ -190,10 +204,18 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
     for parent in {video.path.parent for _, video in videos}:
         watched.setdefault(_below(parent, root), _state(parent))
     facts = _describe([video.path for _, video in videos], folder, dataset.images)
-    rows = [(part, v.id, v.label, v.group, _below(v.path, root), *facts[v.path]) for part, v in videos]
+    verdicts, near = leaks.verdicts(folder, {f.sha256 for f in facts.values() if f.readable})
+    leaked = _leaked(data, facts, {content: verdict.twins for content, verdict in verdicts.items()})
+    rows = []
+    for part, v in videos:
+        known, verdict = facts[v.path], verdicts.get(facts[v.path].sha256)
+        if verdict is not None:
+            known = known._replace(unreadable=known.unreadable or verdict.unreadable)
+        decoded = verdict and verdict.decoded
+        where = _below(v.path, root)
+        rows.append((part, v.id, v.label, v.group, where, *known, decoded, part == "test" and v.id in leaked))
     if lost := [f for f in facts.values() if f.unreadable]:
         log.warning("%d of %d files cannot be read, such as: %s", len(lost), len(facts), lost[0].unreadable)
-    _warn_of_shared(data, facts)
     identity = [(part, v.id, v.label, v.group, facts[v.path].sha256) for part, v in videos]
     about = {
         "version": VERSION,
@@ -204,6 +226,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
         "missing_train": data.missing_train,
         "missing_test": data.missing_test,
         "digest": digest(data.classes, data.tested_on, identity, data.missing_train, data.missing_test),
+        "near_duplicates": near,
         "lost": [_below(v.path, root) for _, v in videos if not facts[v.path].sha256],  # could not be opened
         "since": since,
         "watched": watched,
@@ -211,15 +234,21 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
     return Manifest(root, _table(rows, _ROWS), about)
 
 
-def _warn_of_shared(data: DatasetSplit, facts: Mapping[Path, Facts]) -> None:
-    """Say how many test videos are trained on under another name."""
-    trained = {facts[v.path].sha256: v.id for v in data.train if facts[v.path].sha256}
-    shared = [(v.id, trained[facts[v.path].sha256]) for v in data.test if facts[v.path].sha256 in trained]
-    if shared:
+def _leaked(
+    data: DatasetSplit, facts: Mapping[Path, Facts], twins: Mapping[str, Collection[str]]
+) -> set[str]:
+    """Find the test videos that are trained on too, and say how many there are."""
+    train, test = (
+        [(v.id, facts[v.path].sha256) for v in videos if facts[v.path].readable]
+        for videos in (data.train, data.test)
+    )
+    found = leaks.leaks(train, test, twins)
+    if found:
         log.warning(
-            "%d of %d test videos of %s have the content of a training video, such as %s of %s.",
-            len(shared), len(data.test), data.name, *shared[0],
+            "%d of %d test videos of %s, split %d, show what a training video does, such as %s what %s does.",
+            len(found), len(data.test), data.name, data.split, found[0].test, found[0].train,
         )  # fmt: skip
+    return {leak.test for leak in found}
 
 
 def _stored(file: Path, root: Path) -> tuple[Manifest | None, str]:
@@ -394,6 +423,12 @@ def _holds(path: Path, facts: Facts) -> bool:
     now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     same = now == (facts.bytes, facts.modified, facts.changed)
     return same and facts.modified < facts.seen - _TICK
+
+
+def remembered(folder: Path) -> dict[str, str]:
+    """List the contents of all files that were ever read, by their absolute paths."""
+    known = _known(folder.glob(f"{_MEMORIES}*.parquet"))
+    return {path: facts.sha256 for path, facts in known.items() if facts.sha256}
 
 
 def _known(memories: Iterable[Path]) -> dict[str, Facts]:

@@ -62,6 +62,7 @@ class DatasetSplit:
         missing_train: Ids on the official training list that have no file.
         missing_test: Ids on the official test list that have no file.
         tested_on: What the data set itself calls the part tested on.
+        near_duplicates: Whether near-duplicates were looked for, so that `Video.leaked` tells of them too.
     """
 
     name: str
@@ -72,6 +73,7 @@ class DatasetSplit:
     missing_train: tuple[str, ...] = ()
     missing_test: tuple[str, ...] = ()
     tested_on: str = "test"
+    near_duplicates: bool = False
 
     @property
     def digest(self) -> str:

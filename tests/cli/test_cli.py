@@ -272,6 +272,21 @@ def test_a_data_set_of_images_has_a_preview_too(tmp_path, capsys):
     assert min(cv2.imread(str(output)).shape[:2]) > 100
 
 
+def test_a_data_set_is_checked_and_fails_by_choice(tiny_ucf, tmp_path, capsys):
+    argv = ["data", "check", "--dataset=ucf101", f"--root={tiny_ucf}", f"--cache={tmp_path}", "--split=1"]
+    main(argv)
+    assert " missing " in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main([*argv, "--fail_on=leak,missing", "--json"])
+    assert stop.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
+    missing = [row["video"] for row in map(json.loads, lines) if row["fault"] == "missing"]
+    assert missing == [f"Blue/v_Blue_g0{group}_c0{clip}.avi" for group in (1, 2) for clip in (1, 2)]
+    assert (tmp_path / "checks" / "ucf101.jsonl").read_text().splitlines() == lines
+    assert "did you mean 'missing'" in refused(capsys, *argv, "--fail_on=mising")
+    assert "split is 'one'" in refused(capsys, *argv[:-1], "--split=one")
+
+
 def test_settings_data_and_weights_are_read_once_for_each_cell(tiny_ucf, tmp_path, monkeypatch):
     """Planning and running share what they read."""
     calls: Counter[str] = Counter()

@@ -1,0 +1,133 @@
+"""Which test videos are trained on too: the same content under another name, or nearly the same.
+
+The same content is known from hashes alone. What is nearly the same only a check finds (`check`); its verdict
+on each content is kept here, for every manifest made from then on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from i3d_lightning.datasets.contents import Content
+from i3d_lightning.files import write_atomically
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised whenever a check would come to another verdict on the same contents."""
+
+
+class Verdict(NamedTuple):
+    """What a check found of a content.
+
+    Attributes:
+        decoded: Frames that are there and decode without an error.
+        of: Frames that there should be.
+        unreadable: Why it cannot be read to its end.
+        twins: Contents that are nearly the same.
+    """
+
+    decoded: int
+    of: int
+    unreadable: str | None
+    twins: tuple[str, ...]
+
+
+class Leak(NamedTuple):
+    """A test video that is trained on too.
+
+    Attributes:
+        test: Its id.
+        train: Id of a training video that shows the same.
+        exact: Whether the two are the same file; else one was re-encoded, resized or trimmed.
+    """
+
+    test: str
+    train: str
+    exact: bool
+
+
+Shown = Iterable[tuple[str, str]]
+"""Videos by their ids and contents."""
+
+
+def leaks(train: Shown, test: Shown, twins: Mapping[str, Collection[str]]) -> list[Leak]:
+    """List the test videos that are trained on too, each with one training video.
+
+    Args:
+        train: Readable videos that are trained on.
+        test: Readable videos that are tested on.
+        twins: Contents that are nearly the same as another.
+    """
+    trained: dict[str, str] = {}
+    for video, content in train:
+        trained.setdefault(content, video)
+    found = []
+    for video, content in test:
+        same = (content, *sorted(twins.get(content, ())))
+        if met := next((other for other in same if other in trained), None):
+            found.append(Leak(video, trained[met], met == content))
+    return found
+
+
+_SCHEMA = pa.schema(
+    {
+        "sha256": pa.string(),
+        "decoded": pa.int64(),
+        "of": pa.int64(),
+        "unreadable": pa.string(),
+        "twins": pa.list_(pa.string()),
+    }
+)
+
+
+def keep(
+    folder: Path, name: str, contents: Mapping[str, Content], pairs: Collection[tuple[str, str]]
+) -> None:
+    """Write down what a check found of contents that were all compared with each other.
+
+    Args:
+        folder: Where manifests are kept.
+        name: Whose check it was; its next one takes the place of this.
+        contents: What each content shows.
+        pairs: Contents that are nearly the same.
+
+    Raises:
+        InputError: The folder cannot be written to.
+    """
+    twins = defaultdict(list)
+    for one, other in pairs:
+        twins[one].append(other)
+        twins[other].append(one)
+    rows = [(c, w.decoded, w.of, w.unreadable, twins[c]) for c, w in contents.items()]
+    columns = zip(*rows, strict=True) if rows else ([] for _ in _SCHEMA)
+    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+    file = folder / f"checked-{VERSION}-{name}.parquet"
+    write_atomically(file, lambda sink: pq.write_table(table, sink, write_page_checksum=True))
+
+
+def verdicts(folder: Path, wanted: Collection[str]) -> tuple[dict[str, Verdict], bool]:
+    """Read what checks found of contents, and whether one check compared all of them with each other."""
+    found: dict[str, Verdict] = {}
+    together = False
+    for file in sorted(folder.glob(f"checked-{VERSION}-*.parquet")):
+        try:
+            table = pq.read_table(file, schema=_SCHEMA, page_checksum_verification=True)
+        except (OSError, ValueError) as error:
+            log.warning("%s is damaged (%s): check the data set again.", file, str(error).split("\n")[0])
+            continue
+        rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+        known = {c: Verdict(d, of, why, tuple(twins)) for c, d, of, why, twins in rows if c in wanted}
+        together = together or len(known) == len(wanted)
+        for content, verdict in known.items():
+            before = found.get(content, verdict)
+            best = max(before, verdict, key=lambda v: v.decoded)  # what could not be read once may be now
+            found[content] = best._replace(twins=tuple({*before.twins, *verdict.twins}))
+    return found, together

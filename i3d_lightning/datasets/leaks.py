@@ -10,13 +10,15 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from i3d_lightning.datasets.contents import Content
 from i3d_lightning.files import write_atomically
+
+if TYPE_CHECKING:  # perceptual hashes are needed to check a data set, not to use it
+    from i3d_lightning.datasets.contents import Content
 
 log = logging.getLogger(__name__)
 

@@ -245,7 +245,7 @@ def _leaked(
     found = leaks.leaks(train, test, twins)
     if found:
         log.warning(
-            "%d of %d test videos of %s, split %d, show what a training video does, such as %s what %s does.",
+            "%d of %d test videos of %s, split %d, are trained on under another name, such as %s as %s.",
             len(found), len(data.test), data.name, data.split, found[0].test, found[0].train,
         )  # fmt: skip
     return {leak.test for leak in found}

@@ -23,7 +23,7 @@ LEGEND = (
     "over seeds, and over the pretraining where that was repeated; † leaves it out, as all start from one."
 )
 LEAKS = "Numbers without leaks leave out the test videos that are trained on too."
-"""What is to be added where these are shown."""
+"""What is to be added where these are shown, see `leaks_note`."""
 
 
 def summarise(found: Iterable[Score], *, exclude_leaks: bool = False) -> pd.DataFrame:
@@ -33,7 +33,8 @@ def summarise(found: Iterable[Score], *, exclude_leaks: bool = False) -> pd.Data
     (percent, mean over seeds; no top5 of five classes or fewer), low, high (95 % interval of top1 over
     groups), spread (the standard deviation of a run's top1, where seeds or pretrainings were repeated),
     spread_over (`seeds`, or `pretraining and seeds`), seeds, pretrainings (0 from scratch), runs (of each
-    split), tested_on, videos, groups, groups_known, leaked, missing_train, missing_test, unreadable_train,
+    split), tested_on, videos, groups, groups_known, leaked,
+    near_duplicates, missing_train, missing_test, unreadable_train,
     unreadable_test, partly_train, partly_test (of each split the most over its seeds), paper.
 
     Args:
@@ -77,6 +78,7 @@ def _row(summary: Summary) -> dict[str, Any]:
         "groups": len(summary.sums.groups),
         "groups_known": summary.groups_known,
         "leaked": summary.leaked,
+        "near_duplicates": summary.near_duplicates,
         **(_clean(clean) if clean else {}),
         "missing_train": sum(s.missing["train"] for s in first),
         "missing_test": sum(s.missing["test"] for s in first),
@@ -172,7 +174,15 @@ def _paper_cell(by_stream: dict[str, pd.Series]) -> str:
 
 def legend(summary: pd.DataFrame) -> str:
     """Say what the numbers of a summary's layout are."""
-    return f"{LEGEND} {LEAKS}" if "top1_without_leaks" in summary else LEGEND
+    if "top1_without_leaks" not in summary:
+        return LEGEND
+    return f"{LEGEND} {leaks_note(summary['dataset'][~summary['near_duplicates']])}"
+
+
+def leaks_note(unchecked: Iterable[str]) -> str:
+    """Say what leaks are, and of which data sets near-duplicates were not looked for."""
+    names = ", ".join(sorted(set(unchecked)))
+    return f"{LEAKS} Of {names} these are exact duplicates only (see i3d data check)." if names else LEAKS
 
 
 def markdown(table: pd.DataFrame) -> str:

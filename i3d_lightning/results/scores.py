@@ -52,6 +52,7 @@ class Score:
         trains_by_steps: Whether its protocol trains a network, which varies with the seed.
         settings: Digest of what seeds and splits that are averaged have in common; None is unknown.
         data: Digest of the videos; None is unknown.
+        near_duplicates: Whether a check had looked for near-duplicates too when it said which videos leaked.
     """
 
     experiment: Experiment
@@ -66,6 +67,7 @@ class Score:
     reading: Reading = field(default_factory=Reading)
     settings: str | None = None
     data: str | None = None
+    near_duplicates: bool = False
 
     @property
     def cell(self) -> Cell:
@@ -112,6 +114,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             Reading.of(run.metrics),
             run.metrics.get("settings"),
             run.metrics.get("data"),
+            run.metrics.get("near_duplicates", False),
         )
         found.append(score)
     for score in found:
@@ -131,8 +134,10 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             except InputError as error:  # the streams' own scores stand
                 log.warning("Left out: the fusion of %s and %s: %s", rgb.name, flow.name, error)
                 continue
+            fusion = replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both)
             reading = rgb.reading.both(flow.reading)
-            found.append(replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, reading=reading))
+            near = rgb.near_duplicates or flow.near_duplicates  # as leaks known to one are
+            found.append(replace(fusion, reading=reading, near_duplicates=near))
     return found
 
 
@@ -230,6 +235,11 @@ class Summary:
             return self.sums.distinct - self.without_leaks.sums.distinct
         parts = (s.predictions for scores in self.by_seed for s in scores)
         return len({video for p in parts for video in np.array(p.ids)[p.leaked].tolist()})
+
+    @property
+    def near_duplicates(self) -> bool:
+        """Whether near-duplicates were looked for in each of its splits; else leaks are exact duplicates."""
+        return all(any(s.near_duplicates for s in seeds) for seeds in zip(*self.by_seed, strict=True))
 
     def most(self, kind: str, part: str) -> int:
         """Count a part's videos that are `unreadable` or `partly` read: of each split the most over seeds."""

@@ -24,7 +24,7 @@ from i3d_lightning.networks.size import size
 from i3d_lightning.recipe import Training
 from i3d_lightning.results import published
 from i3d_lightning.results.numbers import Numbers
-from i3d_lightning.results.overview import LEAKS, pretrainings_in_words, written
+from i3d_lightning.results.overview import leaks_note, pretrainings_in_words, written
 from i3d_lightning.results.reading import KINDS, PARTS
 from i3d_lightning.results.resampling import bound, percentiles
 from i3d_lightning.results.scores import Cell, Index, Score, Summary, is_demo, tests
@@ -94,7 +94,8 @@ def _table_of(number: int, index: Index) -> PaperTable:
     table = TABLES[number](index)
     if number == 1:
         return table
-    notes = (table.note, *([LEAKS] if index.exclude_leaks else []), videos_note(index))
+    unchecked = (summary.cell.dataset for summary in index if not summary.near_duplicates)
+    notes = (table.note, *([leaks_note(unchecked)] if index.exclude_leaks else []), videos_note(index))
     return replace(table, note=" ".join(notes))
 
 

@@ -11,7 +11,7 @@ import pytest
 from results.made import judged, score
 
 from i3d_lightning.results import tables
-from i3d_lightning.results.overview import LEAKS, layout, markdown, summarise, write_tables
+from i3d_lightning.results.overview import LEAKS, layout, legend, markdown, summarise, write_tables
 from i3d_lightning.results.reading import Reading
 
 
@@ -72,7 +72,9 @@ def test_every_number_is_there_without_leaks_where_that_is_asked_for(tmp_path):
     assert read["leaked"] == "2"
     csv, md = write_tables(tmp_path, summary)
     assert pd.read_csv(csv)["top1_without_leaks"][0] == 50
-    assert LEAKS in md.read_text()
+    assert f"{LEAKS} Of ucf101 these are exact duplicates only" in md.read_text()
+    checked = summarise([replace(leaked, near_duplicates=True)], exclude_leaks=True)
+    assert legend(checked).endswith(LEAKS)
     plain = layout(summarise([leaked])).iloc[0]
     assert (plain["leaked"], "without" in plain["RGB"]) == ("2", False)
     none = layout(summarise([found], exclude_leaks=True)).iloc[0]

@@ -25,7 +25,6 @@ from torch import Tensor
 from i3d_lightning import networks
 from i3d_lightning.datasets.clips import worst
 from i3d_lightning.datasets.datamodule import VideoDataModule
-from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
@@ -173,7 +172,7 @@ def make_trainer(job: Job, **fit: Any) -> L.Trainer:
 
 
 def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | None = None) -> Outcome:
-    """Train end to end, then predict every training and test video whole.
+    """Train end to end, then predict every test video whole.
 
     All training videos are trained on, unless the schedule watches some that are held out by whole groups;
     the test videos choose nothing. The weights tested are the last ones.
@@ -209,16 +208,10 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
 
     logged = ("fit/loss", "fit/top1", "val/loss", "val/top1")
     metrics = {"steps": trainer.global_step} | {n: stream.logged[n] for n in logged if n in stream.logged}
-    unreadable = {"train": merged(data.unreadable), "test": {}}
     damaged = worst(gathered(data.partly))
-    partly = {"train": {id_: str(damaged[id_]) for id_ in sorted(damaged)}, "test": {}}
-    if DATASETS[job.experiment.dataset].teaches is None:  # in pretraining, fit/top1 says enough
-        seen = _predict(trainer, stream, data, data.train_videos, job.classes)
-        metrics["train_top1"] = seen.predictions.accuracy()
-        unreadable["train"] |= seen.unreadable
-        partly["train"] |= seen.partly
     tested = _predict(trainer, stream, data, job.data.test, job.classes)
-    unreadable["test"], partly["test"] = tested.unreadable, tested.partly
+    unreadable = {"train": merged(data.unreadable), "test": tested.unreadable}
+    partly = {"train": {id_: str(damaged[id_]) for id_ in sorted(damaged)}, "test": tested.partly}
     return Outcome(tested.predictions, network, metrics, unreadable, partly, memory.peak)
 
 

@@ -370,13 +370,14 @@ def _pretraining_after(experiment: Experiment) -> str:
 
 def _summarise(done: Run) -> None:
     metrics = done.metrics
-    fitted, peak = metrics["metrics"].get("train_top1"), metrics["peak_memory"]
+    found, peak = metrics["metrics"], metrics["peak_memory"]
+    fitted = found.get("train_top1", 100.0 * found["fit/top1"] if "fit/top1" in found else None)
     log.info(
         "%s: top-1 %.1f %%%s on %d %s%s, in %.0f s%s.",
         done.experiment.name, metrics["top1"],
         f", top-5 {metrics['top5']:.1f} %" if metrics["top5"] is not None else "", metrics["videos"],
         _tested_on(metrics["tested_on"]),
-        f" ({fitted:.1f} % on the training videos)" if fitted is not None else "", metrics["seconds"],
+        f" ({fitted:.1f} % in training)" if fitted is not None else "", metrics["seconds"],
         f", whole videos in {peak / 1e9:.1f} GB" if peak else "",
     )  # fmt: skip
     reading = Reading.of(metrics)

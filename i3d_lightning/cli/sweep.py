@@ -20,7 +20,7 @@ def sweep(
     on: str = "local",
     max_unreadable: float = MAX_UNREADABLE,
 ) -> None:
-    """Try settings on groups held out of training, never on test videos, and print which are best.
+    """Try settings on groups held out of training, never on a reported test, and print the best.
 
     Args:
         file: Describes the grid, what to try and the share to hold out: see docs/recipes.md.
@@ -108,7 +108,7 @@ def _show(choices: Sequence[Any], wanted: Any, runs: Mapping[str, Sequence[Any]]
         {
             "cell": frame["cell"],
             "setting": frame["setting"],
-            "held-out top-1": [
+            "top-1": [
                 f"{r['top1']:.1f} [{r['low']:.1f} to {r['high']:.1f}]{' *' if r['best'] else ''}"
                 for r in rows
             ],
@@ -116,8 +116,10 @@ def _show(choices: Sequence[Any], wanted: Any, runs: Mapping[str, Sequence[Any]]
             "videos": frame["videos"],
         }
     )
-    note = "* best on videos held out of training: it chooses settings, and is no test result."
-    print_frame(shown, None, note)
+    note = "* best on videos held out of training"
+    if not wanted.hold_out:
+        note = "* best on development videos"
+    print_frame(shown, None, f"{note}: it chooses settings, and is no test result.")
     for choice, chosen in zip(choices, best, strict=True):
         print(f"{' '.join(choice.cell)}: {_verdict(choice)}")
         for edge in chosen["edges"]:

@@ -17,7 +17,7 @@ from i3d_lightning.datasets.kinetics import read_kinetics
 from i3d_lightning.datasets.registry import Dataset, Read, register
 from i3d_lightning.datasets.split import DatasetSplit
 from i3d_lightning.datasets.ucf101 import read_ucf101
-from i3d_lightning.demo import use_demo
+from i3d_lightning.demo import is_development, use_demo
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Changes, merge
 
@@ -109,4 +109,4 @@ for _dataset in (
         groups=False,
     ),
 ):
-    register(replace(_dataset, family=FAMILY, root=ROOT, prepare=use_demo))
+    register(replace(_dataset, family=FAMILY, root=ROOT, prepare=use_demo, development=is_development))

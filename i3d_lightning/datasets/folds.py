@@ -8,11 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from i3d_lightning.datasets.split import DatasetSplit, Video
+from i3d_lightning.datasets.split import HELD_OUT, DatasetSplit, Video
 from i3d_lightning.errors import InputError
 
-HELD_OUT = "held out of train"
-"""The part that is tested on where settings are chosen."""
 _SEED = 0
 """Which groups stand in for the test videos: the same ones for all that is compared."""
 

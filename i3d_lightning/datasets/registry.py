@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from i3d_lightning.datasets.split import DatasetSplit, checked
+from i3d_lightning.datasets.split import DEVELOPMENT, DatasetSplit, checked
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Changes, merge
@@ -43,6 +43,7 @@ class Dataset:
         stands_for: The data set of the paper whose place in the tables it takes.
         root: Its folder, where it has one of its own; else the user says it.
         prepare: Makes what is missing below the root before it is read.
+        development: Tells whether what is below a root is there to choose settings on, its test videos too.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     stands_for: str = ""
     root: Path | None = None
     prepare: Callable[[Path], object] | None = None
+    development: Callable[[Path], bool] | None = None
 
     def recipe_for(self, experiment: Experiment) -> Changes:
         """Say what an experiment on it changes of the paper's recipe."""
@@ -108,4 +110,6 @@ def read_dataset(name: str, root: Path | None, split: int) -> DatasetSplit:
     for part, videos in (("training", read.train), ("test", read.test)):
         if not videos:
             raise InputError(f"No {part} video of {name}, split {split}, is below {root}: check the root.")
+    if dataset.development is not None and dataset.development(root):
+        return replace(read, tested_on=DEVELOPMENT)
     return read

@@ -16,6 +16,12 @@ from i3d_lightning.video.file import VideoFile
 log = logging.getLogger(__name__)
 
 
+HELD_OUT = "held out of train"
+"""What is tested on where a part of the training videos takes the place of the test videos."""
+DEVELOPMENT = "development"
+"""What is tested on where a data set is there to choose settings on, its test videos too."""
+
+
 @dataclass(frozen=True)
 class Video:
     """One labelled video. What identifies its file is known from the manifest of its data set.

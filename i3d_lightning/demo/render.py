@@ -26,7 +26,16 @@ from i3d_lightning.recipe import plain
 
 from .drawing import film
 from .images import draw_image
-from .layout import ACTIONS, DEMO_CLASSES, DemoClip, DemoSettings, clips, generator, write_lists
+from .layout import (
+    ACTIONS,
+    DEMO_CLASSES,
+    DEVELOPMENT_SEED,
+    DemoClip,
+    DemoSettings,
+    clips,
+    generator,
+    write_lists,
+)
 from .scenes import sample_scene, sample_setting
 
 FPS = 25
@@ -105,6 +114,12 @@ def use_demo(root: Path) -> DemoManifest:
         InputError: As `render_demo`.
     """
     return render_demo(root, _settings_of(root) or DemoSettings())
+
+
+def is_development(root: Path) -> bool:
+    """Say whether the demo sets below a root are those that choices are made on."""
+    found = _settings_of(root)
+    return found is not None and found.seed == DEVELOPMENT_SEED
 
 
 def _settings_of(root: Path) -> DemoSettings | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from i3d_lightning.datasets import DATASETS
 from i3d_lightning.datasets.demo import FAMILY
-from i3d_lightning.datasets.folds import HELD_OUT
+from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.predictions import Predictions, fuse
@@ -142,8 +142,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
 
 
 def tests(found: Iterable[Score]) -> list[Score]:
-    """Leave out what settings were chosen on, videos held out of training: that is no test result."""
-    return [score for score in found if score.tested_on != HELD_OUT]
+    """Leave out what settings are chosen on: that is no test result."""
+    return [score for score in found if score.tested_on not in (DEVELOPMENT, HELD_OUT)]
 
 
 def _alike(found: Iterable[Score]) -> Iterator[Score]:

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from i3d_lightning import interruption, ranks
-from i3d_lightning.datasets.folds import HELD_OUT, without_test
+from i3d_lightning.datasets.folds import without_test
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
-from i3d_lightning.datasets.split import DatasetSplit
+from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT, DatasetSplit
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
@@ -259,7 +259,7 @@ def _announce(cell: Cell, job: Job) -> None:
 
 def _tested_on(part: str) -> str:
     """What the videos that are tested on are, in words."""
-    return f"videos {HELD_OUT}" if part == HELD_OUT else "test videos"
+    return {HELD_OUT: f"videos {HELD_OUT}", DEVELOPMENT: f"{DEVELOPMENT} videos"}.get(part, "test videos")
 
 
 def _compute_flow(job: Job) -> None:

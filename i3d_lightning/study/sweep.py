@@ -3,20 +3,22 @@
     sweep: {training.learning_rate: [0.03, 0.01, 0.003]}  # of several settings every combination
     hold_out: 0.2                                         # the share of the training videos
 
-and all else as in a grid, see `study.grid`. Test videos play no part. A cell on which no setting has an
-effect, as the learning rate has none on frozen features, is run once, as it is.
+Test videos play no part; where `hold_out` is 0, all data sets must be there to choose settings on. All else
+is as in a grid, see `study.grid`. A cell on which no setting has an effect, as the learning rate has none on
+frozen features, is run once, as it is.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from i3d_lightning import yaml_text
+from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Changes, digest, merge
@@ -40,7 +42,8 @@ class Sweep:
         grid: The cells, and the settings that they share.
         settings: By name, which is a folder's too, such as `training.learning_rate=0.01`: each setting of a
             combination, by its full name.
-        hold_out: The share of the training videos that it is tested on.
+        hold_out: The share of the training videos that it is tested on; 0 for the test videos of data sets
+            that are there for it.
     """
 
     grid: Grid
@@ -83,10 +86,10 @@ def read_sweep(path: Path) -> Sweep:
         raise InputError(f"{path} is no sweep: it needs 'sweep', see docs/recipes.md; i3d grid runs a grid.")
     content = dict(content)
     tried, share = content.pop("sweep"), content.pop("hold_out", None)
-    if type(share) not in (int, float) or not 0 < share <= MOST_HELD_OUT:
+    if type(share) not in (int, float) or not 0 <= share <= MOST_HELD_OUT:
         raise InputError(
-            f"{path}: hold_out is {share!r}, but must be a number above 0 and at most {MOST_HELD_OUT}, the "
-            "share of the training videos to choose on."
+            f"{path}: hold_out is {share!r}, but must be a number from 0 to {MOST_HELD_OUT}, the share of "
+            "the training videos to choose on (0 on a development set alone)."
         )
     return Sweep(grid_of(content, path), _combinations(tried, path), float(share))
 
@@ -153,10 +156,23 @@ def candidates(
             return merge(sweep.grid.settings(experiment), changes if experiment in wanted else {})
 
         planned = plan(sweep.grid.cells, space, roots=roots, weights=weights, settings=settings)
+        if not sweep.hold_out:
+            _check_development(planned.cells.values())
         first = {e: cell for e, cell in planned.cells.items() if e not in wanted}
         before = Plan(first, tuple(first))
         found[name] = {e: replace(planned.cells[e], hold_out=sweep.hold_out) for e in planned.wanted}
     return Candidates(before, _by_effect(found, sweep.grid.cells))
+
+
+def _check_development(cells: Iterable[Cell]) -> None:
+    """Refuse to choose on test videos that numbers are reported on."""
+    for cell in cells:
+        dataset = DATASETS[cell.experiment.dataset]
+        if dataset.development is None or not dataset.development(cell.root):
+            raise InputError(
+                f"hold_out is 0, but the test videos of {dataset.name} below {cell.root} are not there to "
+                "choose settings on: hold out a share of the training videos."
+            )
 
 
 def _by_effect(

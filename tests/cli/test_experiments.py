@@ -37,7 +37,7 @@ def family(tiny_ucf, tmp_path, monkeypatch):
 
 def run_control(*flags: str) -> list[dict]:
     """Run the control from pretraining on tiny images; its results."""
-    changes = merge(TINY, {"clips": {"train_frames": 1}, "training": {"steps": 2}})
+    changes = merge(TINY, {"clips": {"train_frames": 1}, "training": {"steps": 2, "stages": [[1, 0.1]]}})
     main([
         "experiment", "--protocol=fixed", "--architecture=convnet", "--dataset=tiny-ucf101",
         *recipe_flags(changes), *flags,

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
 from tiny import TINY, save_untrained
 
 from i3d_lightning.cli.main import main
-from i3d_lightning.datasets.folds import HELD_OUT
 from i3d_lightning.datasets.registry import read_dataset
+from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT
+from i3d_lightning.demo import DEVELOPMENT_SEED, DemoSettings, render_demo
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.results.runs import collect
@@ -21,6 +23,7 @@ from i3d_lightning.study.workspace import Workspace
 ORIGIN = {"architecture": "i3d", "stream": "rgb", "protocol": "origin", "pretraining": "none"}
 FIXED = {**ORIGIN, "protocol": "fixed", "pretraining": "kinetics"}
 RATES = {"training.learning_rate": [0.03, 0.01]}
+SHORT = {"steps": 2, "stages": [[1, 0.1]]}
 
 
 def write(folder, cells=(ORIGIN,), sweep=RATES, hold_out=0.25, **more):
@@ -84,7 +87,7 @@ def test_what_a_setting_does_not_change_is_run_once(tiny_ucf, tmp_path, space):
 
 def test_pretraining_is_run_once_for_all_settings(tmp_path, space):
     full_ft = {**FIXED, "protocol": "full-ft", "dataset": "demo-ucf101"}
-    sweep = read_sweep(write(tmp_path, [full_ft]))
+    sweep = read_sweep(write(tmp_path, [full_ft], recipe={}))
     found = candidates(sweep, space, {"demo-kinetics": tmp_path})
     assert [e.dataset for e in found.pretraining.cells] == ["demo-kinetics"]
     (cell,) = found.cells["training.learning_rate=0.03"]
@@ -121,7 +124,7 @@ def test_the_largest_and_smallest_tried_are_edges(tmp_path):
         ({"sweep": {"training.learning_rat": [0.1]}}, "did you mean 'training.learning_rate'"),
         ({"sweep": {"trainin.learning_rate": [0.1]}}, "did you mean 'training'"),
         ({"sweep": {"training.steps": list(range(1001))}}, "1001 combinations"),
-        ({"hold_out": 0}, "hold_out is 0, but must be a number above 0 and at most 0.9"),
+        ({"hold_out": -0.1}, "hold_out is -0.1, but must be a number from 0 to 0.9"),
         ({"hold_out": 0.95}, "hold_out is 0.95"),
         ({"hold_out": None}, "hold_out is None"),
         ({"hold_out": "much"}, "hold_out is 'much'"),
@@ -157,13 +160,13 @@ def test_a_sweep_chooses_without_the_test_videos(tiny_ucf, tmp_path, capsys, mon
         video.path.write_bytes(b"not a video")
     weights = save_untrained(tmp_path / "w.safetensors")
     command = [
-        "sweep", str(write(tmp_path, [ORIGIN, FIXED], recipes={"origin": {"training": {"steps": 2}}})),
+        "sweep", str(write(tmp_path, [ORIGIN, FIXED], recipes={"origin": {"training": SHORT}})),
         f"--root={{ucf101: {root}}}", f"--weights={{rgb: {weights}}}",
         f"--runs={tmp_path / 'runs'}", f"--cache={tmp_path / 'cache'}",
     ]  # fmt: skip
     main(command)
     printed = capsys.readouterr().out
-    assert "held-out top-1" in printed and "is no test result" in printed
+    assert "held out of training: it chooses settings, and is no test result" in " ".join(printed.split())
     home = tmp_path / "runs" / "rates"
     stored = json.loads((home / "sweep.json").read_text())
     rates = [f"training.learning_rate={rate}" for rate in (0.03, 0.01)]
@@ -184,3 +187,23 @@ def test_a_sweep_chooses_without_the_test_videos(tiny_ucf, tmp_path, capsys, mon
     monkeypatch.setattr("i3d_lightning.study.run._run", None)  # nothing is run again
     main(command)
     assert json.loads((home / "sweep.json").read_text()) == stored
+
+
+def test_test_videos_are_chosen_on_only_where_a_data_set_is_there_for_it(tiny_ucf, tmp_path, space):
+    file = write(tmp_path, hold_out=0)
+    with pytest.raises(InputError, match="hold_out is 0, but the test videos of ucf101 below"):
+        candidates(read_sweep(file), space, {"ucf101": tiny_ucf})
+    few = DemoSettings(
+        pretraining_clips=1, validation_clips=1, images=1, validation_images=1,
+        groups=4, training_groups=2, clips_per_group=1,
+    )  # fmt: skip
+    file = write(tmp_path, hold_out=0, dataset="demo-ucf101", recipe={})
+    for seed, part in ((DEVELOPMENT_SEED, DEVELOPMENT), (few.seed, "test")):
+        root = tmp_path / str(seed)
+        render_demo(root, replace(few, seed=seed))
+        assert read_dataset("demo-ucf101", root, 1).tested_on == part
+        if part == DEVELOPMENT:
+            assert len(candidates(read_sweep(file), space, {"demo-ucf101": root}).cells) == 2
+        else:
+            with pytest.raises(InputError, match="the test videos of demo-ucf101 below"):
+                candidates(read_sweep(file), space, {"demo-ucf101": root})

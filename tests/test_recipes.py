@@ -37,7 +37,7 @@ WHOLE = [path for path in RECIPES if path.stem in ("ucf101-full-ft", "hmdb51-ful
 """Recipes that hold every setting."""
 
 FEW = DemoSettings(
-    pretraining_clips=1, validation_clips=1, images=2, validation_images=1,
+    pretraining_clips=2, validation_clips=1, images=2, validation_images=1,
     groups=4, training_groups=2, clips_per_group=1,
 )  # fmt: skip
 

@@ -62,7 +62,7 @@ def print_rich(renderable: Any) -> None:
     """Print in the width of the terminal, or wide where there is none."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 160).print(renderable)
+    Console(width=None if sys.stdout.isatty() else 240).print(renderable)
 
 
 def print_json(rows: Iterable[Mapping[str, Any]]) -> None:

@@ -4,11 +4,11 @@
       - {architecture: [i3d, c3d], protocol: [origin, fixed], pretraining: [none, kinetics]}
     dataset: [ucf101, hmdb51]   # words that all entries share
     split: [1, 2, 3]
-    recipe: {training: {steps: 5000}}
+    recipe: {training: {weight_decay: 1.0e-4}}
     recipes:                    # of an architecture, data set, stream, protocol, or the first two together
       c3d: {training: {batch_size: 32}}
       full-ft: {training: {learning_rate: 0.003}}
-      c3d/hmdb51: {training: {steps: 2000}}
+      c3d/hmdb51: {training: {steps: 2000, stages: [[1200, 0.1]]}}
 
 A cell without `stream` stands for the streams of its architecture's two-stream result; one without
 `pretraining` for those that its protocol may start from.

@@ -125,7 +125,9 @@ def test_a_cell_survives_the_way_to_another_process(tmp_path):
 
     experiment = Experiment("i3d", "flow", "imagenet+kinetics", "full-ft", "demo-hmdb51", 2, 3, 4)
     space = Workspace(tmp_path / "runs", tmp_path / "cache", "mine", {"devices": 2})
-    for cell in plan([experiment], space, settings=lambda _: TINY).cells.values():
+    training = {name: value for name, value in TINY["training"].items() if name != "stages"}
+    settings = {**TINY, "training": training}
+    for cell in plan([experiment], space, settings=lambda _: settings).cells.values():
         save_cell(cell, space, ["plugin"], tmp_path / "cell.json")
         content = json.loads((tmp_path / "cell.json").read_text())
         assert load_cell(content) == (dataclasses.replace(cell, root=cell.root.absolute()), space)

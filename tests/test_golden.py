@@ -17,12 +17,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tiny import SMALLEST, TINY, run_one, save_untrained
+from torch import nn
 
 from i3d_lightning.experiment import Experiment
-from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.networks import ARCHITECTURES, Architecture
+from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.networks.size import example_clips
 from i3d_lightning.protocols.base import PROTOCOLS
-from i3d_lightning.recipe import Recipe, compose
+from i3d_lightning.recipe import Clips, Recipe, Training, compose, merge
 from i3d_lightning.study.workspace import Workspace
 
 NUMBERS = Path(__file__).parent / "golden" / "numbers.json"
@@ -76,12 +78,38 @@ def test_a_network_computes_what_it_did(architecture, stream):
     )
 
 
+class Plain(VideoNetwork):
+    """Shallow, so that rounding, which differs between machines and threads, stays rounding in training."""
+
+    feature_size = 8
+
+    def __init__(self, classes: int, dropout: float, batchnorm_momentum: float) -> None:
+        super().__init__(dropout)
+        self.body = nn.Sequential(
+            nn.Conv3d(3, 8, 5, stride=3), nn.BatchNorm3d(8, momentum=batchnorm_momentum), nn.ReLU()
+        )
+        self.reset_classifier(classes)
+
+    def forward_features(self, *clips: torch.Tensor) -> torch.Tensor:
+        (clip,) = clips
+        return self.body(clip).mean((3, 4))
+
+
+def _build(classes: int, stream: str, clips: Clips, training: Training) -> Plain:
+    return Plain(classes, training.dropout, training.batchnorm_momentum)
+
+
 @pytest.mark.parametrize("protocol", [p.name for p in PROTOCOLS])
-def test_a_protocol_computes_what_it_did(protocol, tiny_ucf, tmp_path):
+def test_a_protocol_computes_what_it_did(protocol, tiny_ucf, tmp_path, monkeypatch):
     """The logits of test videos after a tiny run in float32."""
-    weights = save_untrained(tmp_path / "kinetics.safetensors") if PROTOCOLS[protocol].from_video else None
-    experiment = Experiment("i3d", "rgb", "kinetics" if weights else "none", protocol, "ucf101")
+    plain = Architecture("plain", "Plain", _build, Clips(), smallest=(5, 16))
+    monkeypatch.setitem(ARCHITECTURES._known, "plain", plain)
+    weights = None
+    if PROTOCOLS[protocol].from_video:
+        weights = save_untrained(tmp_path / "kinetics.safetensors", "plain")
+    experiment = Experiment("plain", "rgb", "kinetics" if weights else "none", protocol, "ucf101")
     space = Workspace(tmp_path / "runs", tmp_path / "cache")
-    done = run_one(experiment, space, root=tiny_ucf, weights=weights)
+    changes = merge(TINY, {"training": {"learning_rate": 0.1}})
+    done = run_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
     found = done.predictions.logits[:3].ravel().astype(float).tolist()
-    hold(f"protocol {protocol}", PROTOCOLS[protocol].version, found, 0.02)
+    hold(f"protocol {protocol}", PROTOCOLS[protocol].version, found, 1e-3)

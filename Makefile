@@ -17,7 +17,7 @@ READY = $(VENV)/.ready
 I3D = $(VENV)/bin/i3d
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo preview pretrain experiment table grid compare tables notebook bench numbers test test-all chaos lint ci clean
+.PHONY: help setup demo preview pretrain experiment results table grid compare tables notebook bench numbers test test-all chaos lint ci clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,11 @@ pretrain: $(READY) ## Pretrain on demo-Kinetics (or DATASET=kinetics ROOT=...)
 
 experiment: $(READY) ## Run a protocol and print the table of all runs: PROTOCOL=origin|fixed|full-ft
 	@$(I3D) experiment $(FLAGS) $(ARGS)
+
+results: $(READY) ## The README's table of the demo again: three pretrainings, an hour on two CPU cores
+	@for protocol in origin fixed full-ft; do \
+		$(I3D) experiment --protocol $$protocol --seeds 3 --pretraining_seeds 3 --name results $(ARGS) || exit; \
+	done
 
 table: $(READY) ## Print the table of all runs again
 	@$(I3D) table $(call given,name,$(NAME)) $(ARGS)

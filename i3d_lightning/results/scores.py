@@ -207,7 +207,12 @@ class Summary:
     @cached_property
     def sums(self) -> Sums:
         """How many videos of each group are right: mean over seeds, in each split."""
-        return Sums.of([[s.predictions for s in seeds] for seeds in zip(*self.by_seed, strict=True)])
+        return Sums.of(self._predictions)
+
+    @property
+    def _predictions(self) -> list[list[Predictions]]:
+        """Of every seed, in each split."""
+        return [[s.predictions for s in seeds] for seeds in zip(*self.by_seed, strict=True)]
 
     @property
     def top1(self) -> float:
@@ -218,6 +223,11 @@ class Summary:
     def top5(self) -> float:
         """Top-5 in percent, mean over splits and seeds; NaN where five classes or fewer are tested on."""
         return float(np.mean([s.predictions.accuracy(5) for parts in self.by_seed for s in parts]))
+
+    @property
+    def top5_interval(self) -> tuple[float, float]:
+        """95 % interval of top-5 in percent, as of top-1."""
+        return Sums.of(self._predictions, 5).interval
 
     @cached_property
     def interval(self) -> tuple[float, float]:
@@ -408,7 +418,10 @@ class Index:
         shared = sorted(before.keys() & after.keys())
         if not shared:
             return None
-        return compare([before[s] for s in shared], [after[s] for s in shared], one.dataset)
+        try:
+            return compare([before[s] for s in shared], [after[s] for s in shared], one.dataset)
+        except InputError as error:
+            raise InputError(f"{' '.join(one)}, and {' '.join(other)}: {error}") from error
 
     def _sums(self, cell: Cell, beside: Iterable[Cell]) -> Sums | None:
         runs = self._splits(cell)

@@ -228,7 +228,9 @@ def table3(index: Index) -> PaperTable:
             ours, theirs = index.find(cell), published.paper(*cell, (1,))
             value = ours.top5 if ours else None
             top5[group, title] = _beside(
-                value, "" if value is None else f"{value:.1f}", theirs.top5 if theirs else None
+                value,
+                written(value, ours.top5_interval) if ours and value is not None else "",
+                theirs.top5 if theirs else None,
             )
     tested = "The paper reports Kinetics' test set; see the split that each of our runs was tested on."
     return PaperTable(f"Table 3: {index.dataset('kinetics')}", _frame(rows), f"{LEGEND} {tested}")
@@ -283,6 +285,8 @@ def _error_taken_away(found: Mapping[str, Summary]) -> str:
     origin = found.get("origin")
     if origin is None or not after or origin.top1 == 100:
         return MISSING
+    if any(set(s.first[0].predictions.ids) != set(origin.first[0].predictions.ids) for s in after):
+        return "other videos"
 
     def change(before: Any, after: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):

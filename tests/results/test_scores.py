@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from results.made import score, write_run
 
+from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.runs import collect
 from i3d_lightning.results.scores import Index, scores
@@ -243,3 +244,10 @@ def test_a_video_that_leaks_in_one_split_alone_is_counted():
     assert summary.without_leaks is not None
     assert (summary.leaked, summary.top1) == (2, pytest.approx(60))
     assert summary.without_leaks.top1 == pytest.approx((50 + 60 + 60) / 3)
+
+
+def test_cells_of_different_videos_are_named_where_they_are_compared():
+    index = Index([full_ft(0, 6), full_ft(0, 6, of=9, stream="flow")])
+    rgb, flow = (index.cell("i3d", stream, "kinetics", "full-ft", "ucf101") for stream in ("rgb", "flow"))
+    with pytest.raises(InputError, match="i3d rgb kinetics .*, and i3d flow kinetics .*1 videos are in one"):
+        index.compare(rgb, flow)

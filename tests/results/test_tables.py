@@ -264,4 +264,9 @@ def test_a_top_5_of_none_is_a_number():
         leaked=np.zeros(7, bool),
     )
     frame = tables.paper_table(3, [replace(one, predictions=none)]).frame
-    assert frame.loc["(e) Two-Stream I3D, top-5", ("from scratch", "RGB")] == "0.0 (88.0, -88.0)"
+    assert frame.loc["(e) Two-Stream I3D, top-5", ("from scratch", "RGB")] == "0.0 [0.0–41.0] (88.0, -88.0)"
+
+
+def test_there_is_no_change_of_the_error_between_different_videos():
+    """As where a folder lost some of them between two runs."""
+    assert change_of(np.arange(20) < 10, np.arange(19) < 15) == "other videos"

@@ -226,12 +226,8 @@ def table3(index: Index) -> PaperTable:
         for stream, title in _columns(i3d):
             cell = index.cell("i3d", stream, start, "origin", "kinetics")
             ours, theirs = index.find(cell), published.paper(*cell, (1,))
-            value = ours.top5 if ours else None
-            top5[group, title] = _beside(
-                value,
-                written(value, ours.top5_interval) if ours and value is not None else "",
-                theirs.top5 if theirs else None,
-            )
+            text = written(ours.top5, ours.top5_interval) if ours else ""
+            top5[group, title] = _beside(ours.top5 if ours else None, text, theirs.top5 if theirs else None)
     tested = "The paper reports Kinetics' test set; see the split that each of our runs was tested on."
     return PaperTable(f"Table 3: {index.dataset('kinetics')}", _frame(rows), f"{LEGEND} {tested}")
 

@@ -249,5 +249,5 @@ def test_a_video_that_leaks_in_one_split_alone_is_counted():
 def test_cells_of_different_videos_are_named_where_they_are_compared():
     index = Index([full_ft(0, 6), full_ft(0, 6, of=9, stream="flow")])
     rgb, flow = (index.cell("i3d", stream, "kinetics", "full-ft", "ucf101") for stream in ("rgb", "flow"))
-    with pytest.raises(InputError, match="i3d rgb kinetics .*, and i3d flow kinetics .*1 videos are in one"):
+    with pytest.raises(InputError, match=r"i3d rgb kinetics .*, and i3d flow kinetics .*1 videos are in one"):
         index.compare(rgb, flow)

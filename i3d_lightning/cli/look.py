@@ -80,11 +80,9 @@ def table(
         else:
             print(f"{overview.markdown(layout)}\n{overview.legend(summary)}")
     elif which == "findings":
-        tested = tests(found)
-        index = Index(without_leaks(tested) if leaks else tested, demo)
-        print(*findings(index), NOTE, sep="\n")
-        if any(score.reading for score in found):
-            print(tables.videos_note(index))
+        index = Index(tests(found), demo, exclude_leaks=leaks)
+        left_out = ["Test videos that are trained on too are left out."] if leaks else []
+        print(*findings(index), NOTE, *left_out, tables.videos_note(index), sep="\n")
     else:
         print_paper_table(tables.paper_table(int(which), found, demo, exclude_leaks=leaks), format)
 

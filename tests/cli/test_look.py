@@ -33,7 +33,9 @@ def test_every_table_gives_both_numbers_where_leaks_are_excluded(tmp_path, capsy
     assert "50.0 [21.1–78.9], without leaks 40.0 [12.2–73.8]" not in paper  # of rgb+flow, which was not run
     assert "2 of them trained on too" in paper
     assert "Numbers without leaks leave out" in paper
-    shown(capsys, "table", "findings", runs, "--exclude=leaks")
+    findings = shown(capsys, "table", "findings", runs, "--exclude=leaks")
+    assert "Test videos that are trained on too are left out. Videos: ucf101: 12 test videos" in findings
+    assert "2 of them trained on too" in findings
 
 
 def test_what_else_might_be_excluded_is_unknown(tmp_path, capsys):

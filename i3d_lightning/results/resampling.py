@@ -122,27 +122,34 @@ class Sums:
         """Give bootstrap replicates of the accuracy in percent, shape (draws,).
 
         So that percentiles of what is computed of them are an interval, those of few groups are spread, and
-        may leave 0 to 100. With fewer than 10 groups, or where few of them differ, it is still a little short
-        (88 % with 6); that of `statistics.compare`, which knows how many differ, is not. Of a single group
-        they are NaN: it says nothing of others.
+        may leave 0 to 100. With fewer than 10 groups it may still be a little short; that of
+        `statistics.compare`, which knows how many differ, is not. Of a single group they are NaN: it says
+        nothing of others.
 
         Args:
             dataset: Name of the data set: replicates of two cells of one are paired.
         """
         if len(self.groups) == 1:
             return np.full(DRAWS, np.nan)
-        return wider(self.replicates(dataset), self.accuracy, len(self.groups), self.effective_groups)
+        replicates = self.replicates(dataset, counts=True)
+        return wider(replicates, self.accuracy, len(self.groups), self.effective_groups)
 
-    def replicates(self, dataset: str) -> np.ndarray:
+    def replicates(self, dataset: str, *, counts: bool = False) -> np.ndarray:
         """Give the accuracy in percent of resampled groups, shape (draws,).
 
         Every group gets the same weights wherever it is met in a data set, so that replicates of two cells
         are paired: their differences are replicates of the difference. The weights are exponential (Rubin's
-        Bayesian bootstrap, 1981) instead of counts: no split can come out empty.
+        Bayesian bootstrap, 1981) instead of counts: no split can come out empty. But so no group is ever left
+        out, and what a few say has a sign in all draws; who cannot know how many these are takes counts.
+
+        Args:
+            dataset: Name of the data set.
+            counts: How often a group is drawn, by Poisson with mean 1, instead; NaN where a split is empty.
         """
-        weights = _weights(dataset, self.groups)
+        weights = _weights(dataset, self.groups, counts)
         right, videos = (weights @ values.astype(np.float32) for values in (self.right, self.videos))
-        return 100.0 * (right / videos).astype(float).mean(axis=1)
+        with np.errstate(invalid="ignore"):
+            return 100.0 * (right / videos).astype(float).mean(axis=1)
 
 
 def correctness(seeds: Sequence[Predictions], k: int = 1) -> np.ndarray:
@@ -219,10 +226,11 @@ def _numbered(groups: tuple[str, ...]) -> tuple[list[str], np.ndarray]:
 
 
 @lru_cache(maxsize=8)
-def _weights(dataset: str, groups: tuple[str, ...]) -> np.ndarray:
+def _weights(dataset: str, groups: tuple[str, ...], counts: bool) -> np.ndarray:
     """The weight of every group in each draw, shape (draws, groups): by its name alone."""
     weights = np.empty((DRAWS, len(groups)), np.float32)
     for column, group in enumerate(groups):
         key = int.from_bytes(sha256(f"{dataset}\n{group}".encode()).digest()[:16], "big")
-        weights[:, column] = np.random.Generator(np.random.Philox(key=key)).standard_exponential(DRAWS)
+        random = np.random.Generator(np.random.Philox(key=key))
+        weights[:, column] = random.poisson(1, DRAWS) if counts else random.standard_exponential(DRAWS)
     return weights

@@ -292,7 +292,8 @@ def _error_taken_away(found: Mapping[str, Summary]) -> str:
     replicates = change(origin.draws, np.max([summary.draws for summary in after], axis=0))
     low, high = percentiles(replicates)
     most = bound(best.sums.effective_groups)
-    if best.top1 in (0, 100) or np.ptp(replicates) < 1e-9:  # they are all alike, but other videos may not be
+    known = replicates[~np.isnan(replicates)]
+    if best.top1 in (0, 100) or (known.size and np.ptp(known) < 1e-3):  # alike, which others may not be
         low = min(low, change(origin.top1, best.top1 + most))
         high = max(high, change(origin.top1, best.top1 - most))
     if origin.top1 == 0:

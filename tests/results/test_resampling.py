@@ -116,7 +116,8 @@ def test_draws_follow_a_group_wherever_it_is():
     assert few.draws("set").shape == (DRAWS,)
     assert np.corrcoef(few.replicates("set"), more.replicates("set"))[0, 1] > 0.9
     assert abs(np.corrcoef(few.replicates("set"), few.replicates("another"))[0, 1]) < 0.1
-    assert (few.draws("set") == Sums.of([[judged([True, False, True, True], ids="abcd")]]).draws("set")).all()
+    again = Sums.of([[judged([True, False, True, True], ids="abcd")]])
+    assert np.array_equal(few.draws("set"), again.draws("set"), equal_nan=True)
 
 
 @pytest.mark.parametrize("groups", [8, 16])
@@ -182,3 +183,24 @@ def test_a_single_group_says_nothing_of_others():
 def test_no_difference_at_all_has_a_p_of_1_whatever_is_rounded(videos, groups):
     changes = np.tile([3, -4, 5, -4], groups // 4) / 3 / videos
     assert sign_flip_p(changes) == 1
+
+
+def test_what_is_made_of_draws_is_no_surer_than_it_may_be_where_few_err():
+    """A share of the error taken away, in 40 groups with 5 % wrong: exponential weights held it in 89 %."""
+    random = np.random.default_rng(0)
+    groups, shares, held = 40, (0.8, 0.95, 0.8, 0.95), []
+    names = [f"g{n // 5}" for n in range(5 * groups)]
+    for _ in range(300):
+        alike = np.repeat(random.normal(size=groups), 5)
+        cells = []
+        for share in shares:
+            noise = np.repeat(random.normal(size=groups), 5) / 2 + random.normal(size=5 * groups) / 2
+            right = alike + noise < norm.ppf(share) * np.sqrt(1.5)
+            cells.append(Sums.of([[judged(right, groups=names)]]))
+        if max(cell.accuracy for cell in cells) == 100:  # of these findings know nothing
+            continue
+        draws = [cell.draws("set") for cell in cells]
+        one, other = (100 * (after - before) / (100 - before) for before, after in (draws[:2], draws[2:]))
+        low, high = percentiles(other - one)
+        held.append(low <= 0 <= high)
+    assert np.mean(held) >= 0.92

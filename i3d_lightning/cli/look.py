@@ -35,14 +35,16 @@ def table(
         place: Folder of the runs.
         exclude: `leaks`, to give each number also without the test videos that are trained on too; `findings`
             is then without them alone.
-        json: Print one JSON object a line for each row of the table of all runs instead.
+        json: Print one JSON object a line for each run, and each fusion of two, instead.
         paper: Judge the findings by the paper's own numbers instead of the runs'.
     """
     from i3d_lightning.results import overview, tables
     from i3d_lightning.results.findings import findings
+    from i3d_lightning.results.published import NOTE as PAPER_NOTE
     from i3d_lightning.results.published import PaperNumbers
     from i3d_lightning.results.runs import collect
-    from i3d_lightning.results.scores import Index, scores, without_leaks
+    from i3d_lightning.results.scores import Index, scores, tests, without_leaks
+    from i3d_lightning.results.verdicts import NOTE
 
     if exclude is not None:
         check_known("exclude", exclude, ("leaks",))
@@ -57,11 +59,13 @@ def table(
     if paper:
         if which != "findings":
             raise InputError("--paper is for table findings: Tables 1 to 5 show the paper's numbers anyway.")
-        print(*findings(PaperNumbers()), sep="\n")
+        print(*findings(PaperNumbers()), PAPER_NOTE, NOTE, sep="\n")
         return
     found = scores(collect(place))
     if not found and which in ("all", "findings"):
         raise InputError(f"There are no complete runs in {place}: run i3d experiment first.")
+    if which not in ("all", "1") and (chosen_on := len(found) - len(tests(found))):
+        print(f"Left out: {chosen_on} numbers of videos that settings are chosen on.", file=sys.stderr)
     if json:
         lines = [score.as_json() for score in found]
         if leaks:
@@ -74,12 +78,11 @@ def table(
         if format == "terminal":
             print_frame(layout, None, overview.legend(summary))
         else:
-            print(overview.markdown(layout))
+            print(f"{overview.markdown(layout)}\n{overview.legend(summary)}")
     elif which == "findings":
-        index = Index(without_leaks(found) if leaks else found, demo)
-        print(*findings(index), sep="\n")
-        if any(score.reading for score in found):
-            print(tables.videos_note(index))
+        index = Index(tests(found), demo, exclude_leaks=leaks)
+        left_out = ["Test videos that are trained on too are left out."] if leaks else []
+        print(*findings(index), NOTE, *left_out, tables.videos_note(index), sep="\n")
     else:
         print_paper_table(tables.paper_table(int(which), found, demo, exclude_leaks=leaks), format)
 

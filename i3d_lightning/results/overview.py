@@ -99,9 +99,9 @@ def layout(summary: pd.DataFrame) -> pd.DataFrame:
     The paper's numbers stand beside ours where it gives them for the same cell.
     """
     rows = []
-    keys = ["dataset", "splits", "architecture", "pretraining", "protocol"]
+    keys = ["dataset", "splits", "architecture", "pretraining", "protocol", "tested_on"]
     for key, part in summary.groupby(keys, sort=False):
-        dataset, splits, architecture, pretraining, protocol = cast(tuple[Any, ...], key)
+        dataset, splits, architecture, pretraining, protocol, tested_on = cast(tuple[Any, ...], key)
         by_stream = {row["stream"]: row for _, row in part.iterrows()}
         row: dict[str, Any] = {
             "data set": dataset,
@@ -116,16 +116,16 @@ def layout(summary: pd.DataFrame) -> pd.DataFrame:
         if summary["paper"].notna().any():
             row["paper"] = _paper_cell(by_stream)
         any_row = part.iloc[0]
-        if any_row["tested_on"] != "test":
-            row["split"] += f" ({any_row['tested_on']})"
-        row["seeds"] = str(int(part["seeds"].max()))
+        if tested_on != "test":
+            row["split"] += f" ({tested_on})"
+        row["seeds"] = _span(part["seeds"])
         row["pretrainings"] = pretrainings_in_words(part["pretrainings"])
-        row["videos"] = str(int(any_row["videos"]))
-        row["groups"] = str(int(any_row["groups"])) if any_row["groups_known"] else "unknown"
+        row["videos"] = _span(part["videos"])
+        row["groups"] = _span(part["groups"]) if any_row["groups_known"] else "unknown"
         if summary["leaked"].any() or "top1_without_leaks" in summary:
             row["leaked"] = str(int(part["leaked"].max()))
         if summary[["missing_train", "missing_test"]].to_numpy().any():
-            row["missing"] = in_words(any_row["missing_train"], any_row["missing_test"])
+            row["missing"] = in_words(*part[["missing_train", "missing_test"]].max())
         for kind, title in KINDS.items():
             columns = [f"{kind}_{part}" for part in PARTS]
             if summary[columns].to_numpy().any():
@@ -161,9 +161,15 @@ def written(
 
 def pretrainings_in_words(numbers: Iterable[int]) -> str:
     """Say how many pretrainings there are behind numbers: nothing is known of how one varies."""
-    least, most = min(numbers := sorted(numbers)), max(numbers)
+    most = max(numbers := list(numbers))
     if most <= 1:
         return "one pretraining" if most else "–"
+    return _span(numbers)
+
+
+def _span(numbers: Iterable[int]) -> str:
+    """Write a count; where it is not the same of all streams, the least and the most."""
+    least, most = min(numbers := sorted(numbers)), max(numbers)
     return str(most) if least == most else f"{least} to {most}"
 
 

@@ -176,6 +176,12 @@ def paper(
     return _BY_CELL.get((architecture, stream, pretraining, protocol, dataset, splits))
 
 
+NOTE = (
+    "These are the paper's own numbers, as sure as so many independent test videos make them: it says "
+    "neither which videos two networks share nor how alike those of a group are."
+)
+"""What a reader of findings by these numbers must know."""
+
 TEST_VIDEOS = {"ucf101": 3783, "hmdb51": 1530, "kinetics": 40000}
 """Test videos behind the numbers of one split.
 

@@ -51,8 +51,8 @@ class Sums:
     distinct: int
 
     @classmethod
-    def of(cls, splits: Sequence[Sequence[Predictions]]) -> Sums:
-        """Sum up the predictions of every seed in each split.
+    def of(cls, splits: Sequence[Sequence[Predictions]], k: int = 1) -> Sums:
+        """Sum up the predictions of every seed in each split: right is what is among the k best.
 
         Raises:
             InputError: Seeds of one split are of different videos.
@@ -63,7 +63,7 @@ class Sums:
         for column, split in enumerate(splits):
             own, group = _numbered(split[0].groups)
             rows = [place[name] for name in own]
-            right[rows, column] = np.bincount(group, correctness(split))
+            right[rows, column] = np.bincount(group, correctness(split, k))
             videos[rows, column] = np.bincount(group)
         distinct = len(split[0].ids) if len(splits) == 1 else len({v for s in splits for v in s[0].ids})
         return cls(tuple(names), right, videos, distinct)
@@ -95,11 +95,12 @@ class Sums:
         (Korn and Graubard, Survey Methodology 24, 1998; the standard of the U.S. National Center for Health
         Statistics, Parker et al. 2017). How many these are comes from the variance between groups and
         Student's t, with as many degrees of freedom as groups hold the rarer answer, right or wrong, as these
-        alone tell how alike the videos of a group are; never fewer than the groups, nor more than the videos.
+        alone tell how alike the videos of a group are, and fewer where groups of very different sizes say as
+        much as a few; never fewer than `effective_groups`, nor more than the videos.
 
         With an intraclass correlation of 0.46 this holds the truth in 95 % of samples or more, from 4 groups
-        on; the percentiles of a cluster bootstrap in 85 to 92 % where 95 to 98 % are right in 40 to 120
-        groups, and where all are right they are no interval (tests/results/test_resampling.py).
+        on; the percentiles of a cluster bootstrap in 73 to 95 % of 40 to 120 groups, least where few err, and
+        where all are right they are no interval (tests/results/test_resampling.py).
         """
         share = float(self.shares.mean())
         number = self.effective_groups
@@ -107,7 +108,7 @@ class Sums:
         mixed = min(
             int((self.right > 0).any(axis=1).sum()), int((self.right < self.videos).any(axis=1).sum())
         )
-        freedom = min(mixed, len(self.groups) - 1)
+        freedom = min(mixed, number - 1)
         if freedom and np.abs(between).max() > 1e-12:
             variance = (between**2).sum() * len(self.groups) / (len(self.groups) - 1)
             found = share * (1 - share) / variance * (norm.ppf(_TAIL) / t.ppf(_TAIL, freedom)) ** 2
@@ -121,36 +122,46 @@ class Sums:
         """Give bootstrap replicates of the accuracy in percent, shape (draws,).
 
         So that percentiles of what is computed of them are an interval, those of few groups are spread, and
-        may leave 0 to 100. With fewer than 10 groups, or where few of them differ, it is still a little short
-        (88 % with 6); that of `statistics.compare`, which knows how many differ, is not.
+        may leave 0 to 100. With fewer than 10 groups it may still be a little short; that of
+        `statistics.compare`, which knows how many differ, is not. Of a single group they are NaN: it says
+        nothing of others.
 
         Args:
             dataset: Name of the data set: replicates of two cells of one are paired.
         """
-        return wider(self.replicates(dataset), self.accuracy, len(self.groups) - 1, len(self.groups))
+        if len(self.groups) == 1:
+            return np.full(DRAWS, np.nan)
+        replicates = self.replicates(dataset, counts=True)
+        return wider(replicates, self.accuracy, len(self.groups), self.effective_groups)
 
-    def replicates(self, dataset: str) -> np.ndarray:
+    def replicates(self, dataset: str, *, counts: bool = False) -> np.ndarray:
         """Give the accuracy in percent of resampled groups, shape (draws,).
 
         Every group gets the same weights wherever it is met in a data set, so that replicates of two cells
         are paired: their differences are replicates of the difference. The weights are exponential (Rubin's
-        Bayesian bootstrap, 1981) instead of counts: no split can come out empty.
+        Bayesian bootstrap, 1981) instead of counts: no split can come out empty. But so no group is ever left
+        out, and what a few say has a sign in all draws; who cannot know how many these are takes counts.
+
+        Args:
+            dataset: Name of the data set.
+            counts: How often a group is drawn, by Poisson with mean 1, instead; NaN where a split is empty.
         """
-        weights = _weights(dataset, self.groups)
+        weights = _weights(dataset, self.groups, counts)
         right, videos = (weights @ values.astype(np.float32) for values in (self.right, self.videos))
-        return 100.0 * (right / videos).astype(float).mean(axis=1)
+        with np.errstate(invalid="ignore"):
+            return 100.0 * (right / videos).astype(float).mean(axis=1)
 
 
-def correctness(seeds: Sequence[Predictions]) -> np.ndarray:
+def correctness(seeds: Sequence[Predictions], k: int = 1) -> np.ndarray:
     """Give how often each video is right, from 0 to 1: seeds are no new videos.
 
     Raises:
         InputError: They are of different videos.
     """
-    return np.mean([aligned(seeds[0], seed).correct() for seed in seeds], axis=0)
+    return np.mean([aligned(seeds[0], seed).correct(k) for seed in seeds], axis=0)
 
 
-def wider(replicates: np.ndarray, value: float, freedom: int, groups: int) -> np.ndarray:
+def wider(replicates: np.ndarray, value: float, telling: int, groups: float) -> np.ndarray:
     """Spread replicates so that their percentiles are those of Student's t: else few lie too close together.
 
     As Hesterberg (The American Statistician 69, 2015) does with their quantiles. The variance by exponential
@@ -159,18 +170,18 @@ def wider(replicates: np.ndarray, value: float, freedom: int, groups: int) -> np
     Args:
         replicates: Of a number.
         value: The number itself.
-        freedom: Degrees of freedom: how many groups tell of the variance.
-        groups: Number of groups.
+        telling: How many groups tell of the variance.
+        groups: The number of groups of one size that say as much, above 1.
     """
-    if groups < 2 or freedom < 1:
-        return replicates
+    freedom = max(1.0, min(telling, groups - 1))
     factor = t.ppf(_TAIL, freedom) / norm.ppf(_TAIL) * np.sqrt((groups + 1) / (groups - 1))
     return value + factor * (replicates - value)
 
 
 def percentiles(draws: np.ndarray) -> tuple[float, float]:
-    """Give the 95 % interval that replicates say."""
-    low, high = np.quantile(draws, (_TAIL, 1 - _TAIL))
+    """Give the 95 % interval that replicates say; one that is NaN, as it is unknown, is beyond either end."""
+    low = np.quantile(np.nan_to_num(draws, nan=-np.inf), _TAIL, method="lower")
+    high = np.quantile(np.nan_to_num(draws, nan=np.inf), 1 - _TAIL, method="higher")
     return float(low), float(high)
 
 
@@ -195,7 +206,7 @@ def sign_flip_p(changes: np.ndarray) -> float:
     changes = changes[np.abs(changes) > 1e-12]
     if not len(changes):
         return 1.0
-    observed = abs(changes.sum()) * (1 - 1e-9)  # what is equal but for rounding counts
+    observed = abs(changes.sum()) - 1e-9 * np.abs(changes).max()  # what is equal but for rounding counts
     if 2 ** len(changes) <= FLIPS:
         every = np.array(list(product((-1, 1), repeat=len(changes))))
         return float((np.abs(every @ changes) >= observed).mean())
@@ -215,10 +226,11 @@ def _numbered(groups: tuple[str, ...]) -> tuple[list[str], np.ndarray]:
 
 
 @lru_cache(maxsize=8)
-def _weights(dataset: str, groups: tuple[str, ...]) -> np.ndarray:
+def _weights(dataset: str, groups: tuple[str, ...], counts: bool) -> np.ndarray:
     """The weight of every group in each draw, shape (draws, groups): by its name alone."""
     weights = np.empty((DRAWS, len(groups)), np.float32)
     for column, group in enumerate(groups):
         key = int.from_bytes(sha256(f"{dataset}\n{group}".encode()).digest()[:16], "big")
-        weights[:, column] = np.random.Generator(np.random.Philox(key=key)).standard_exponential(DRAWS)
+        random = np.random.Generator(np.random.Philox(key=key))
+        weights[:, column] = random.poisson(1, DRAWS) if counts else random.standard_exponential(DRAWS)
     return weights

@@ -87,6 +87,7 @@ class Score:
         return {
             "run": self.name,
             **{name: value and round(value, 4) for name, value in self.predictions.as_json().items()},
+            "tested_on": self.tested_on,
             "videos": len(self.predictions.ids),
             "groups": len(set(self.predictions.groups)),
             "leaked": int(self.predictions.leaked.sum()),
@@ -134,7 +135,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             except InputError as error:  # the streams' own scores stand
                 log.warning("Left out: the fusion of %s and %s: %s", rgb.name, flow.name, error)
                 continue
-            fusion = replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both)
+            settings = f"{rgb.settings}+{flow.settings}"  # of both, as each may differ from another seed's
+            fusion = replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, settings=settings)
             reading = rgb.reading.both(flow.reading)
             near = rgb.near_duplicates or flow.near_duplicates  # as leaks known to one are
             found.append(replace(fusion, reading=reading, near_duplicates=near))
@@ -147,7 +149,10 @@ def tests(found: Iterable[Score]) -> list[Score]:
 
 
 def _alike(found: Iterable[Score]) -> Iterator[Score]:
-    """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ."""
+    """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ.
+
+    Of different splits, whose videos differ anyway, all must be of test videos or none.
+    """
     firsts: dict[tuple[Any, ...], Score] = {}
     for score in sorted(found, key=lambda score: (score.experiment.split, *_seeds(score))):
         first = firsts.setdefault(score.cell, score)
@@ -156,6 +161,8 @@ def _alike(found: Iterable[Score]) -> Iterator[Score]:
             _say_unlike("settings", score.name, first.name)
         elif score.data != of_split.data:
             _say_unlike("videos", score.name, of_split.name)
+        elif score.tested_on != first.tested_on:
+            _say_unlike("test videos", score.name, first.name)
         else:
             yield score
 
@@ -200,7 +207,12 @@ class Summary:
     @cached_property
     def sums(self) -> Sums:
         """How many videos of each group are right: mean over seeds, in each split."""
-        return Sums.of([[s.predictions for s in seeds] for seeds in zip(*self.by_seed, strict=True)])
+        return Sums.of(self._predictions)
+
+    @property
+    def _predictions(self) -> list[list[Predictions]]:
+        """Of every seed, in each split."""
+        return [[s.predictions for s in seeds] for seeds in zip(*self.by_seed, strict=True)]
 
     @property
     def top1(self) -> float:
@@ -211,6 +223,11 @@ class Summary:
     def top5(self) -> float:
         """Top-5 in percent, mean over splits and seeds; NaN where five classes or fewer are tested on."""
         return float(np.mean([s.predictions.accuracy(5) for parts in self.by_seed for s in parts]))
+
+    @property
+    def top5_interval(self) -> tuple[float, float]:
+        """95 % interval of top-5 in percent, as of top-1."""
+        return Sums.of(self._predictions, 5).interval
 
     @cached_property
     def interval(self) -> tuple[float, float]:
@@ -232,7 +249,9 @@ class Summary:
     def leaked(self) -> int:
         """How many test videos are known to be trained on too."""
         if self.without_leaks is not None:
-            return self.sums.distinct - self.without_leaks.sums.distinct
+            kept = (set(score.predictions.ids) for score in self.without_leaks.first)
+            of_split = zip(self.first, kept, strict=True)  # one may leak in a split, and not in another
+            return len({video for score, ids in of_split for video in set(score.predictions.ids) - ids})
         parts = (s.predictions for scores in self.by_seed for s in scores)
         return len({video for p in parts for video in np.array(p.ids)[p.leaked].tolist()})
 
@@ -399,7 +418,10 @@ class Index:
         shared = sorted(before.keys() & after.keys())
         if not shared:
             return None
-        return compare([before[s] for s in shared], [after[s] for s in shared], one.dataset)
+        try:
+            return compare([before[s] for s in shared], [after[s] for s in shared], one.dataset)
+        except InputError as error:
+            raise InputError(f"{' '.join(one)}, and {' '.join(other)}: {error}") from error
 
     def _sums(self, cell: Cell, beside: Iterable[Cell]) -> Sums | None:
         runs = self._splits(cell)

@@ -98,8 +98,7 @@ def _difference_interval(before: Sums, after: Sums, changes: np.ndarray, dataset
         return max(bounds[0], -100.0), min(bounds[1], 100.0)
     changed = int((np.abs(changes) > 1e-12).sum())
     found = after.replicates(dataset) - before.replicates(dataset)
-    groups = len(before.groups)
-    low, high = percentiles(wider(found, difference, min(changed, groups - 1), groups))
+    low, high = percentiles(wider(found, difference, changed, before.effective_groups))
     return max(low, -100.0), min(high, 100.0)
 
 

@@ -26,9 +26,17 @@ from typing import Literal
 import numpy as np
 
 from i3d_lightning.results.numbers import Difference
+from i3d_lightning.results.resampling import percentiles
 
 Verdict = Literal["supported", "undecided", "contradicted", "not run"]
 LEVEL = 0.05
+NOTE = (
+    "Differences are in points of top-1 in percent, or of the error where that is said, with 95 % intervals. "
+    "p is two-sided; after Holm's correction, which only a contradiction needs, it is in brackets. "
+    "Supported: all intervals are above 0 with p at most 0.05. Contradicted: one is below 0 with Holm's p at "
+    "most 0.05. Only comparisons that there are numbers for are judged."
+)
+"""What a reader of findings must know."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +134,8 @@ def drawn(difference: float, draws: np.ndarray, basis: Difference) -> Drawn:
         basis: A comparison on the same videos.
     """
     against = min(np.count_nonzero(~(draws > 0)), np.count_nonzero(~(draws < 0)))
-    low = np.quantile(np.nan_to_num(draws, nan=-np.inf), 0.025, method="lower")
-    high = np.quantile(np.nan_to_num(draws, nan=np.inf), 0.975, method="higher")
     p = min(1.0, 2 * (1 + against) / (1 + len(draws)))
-    return Drawn(difference, float(low), float(high), p, basis.videos, basis.groups)
+    return Drawn(difference, *percentiles(draws), p, basis.videos, basis.groups)
 
 
 Ranking = Mapping[str, tuple[float, np.ndarray]]
@@ -161,7 +167,7 @@ def alike(statement: str, rankings: Mapping[str, Ranking]) -> Finding:
         opposite = np.mean(-draws >= _beyond_chance(len(names), LEVEL / len(shared)))
         all_alike &= bool(same >= 1 - LEVEL)
         some_opposite |= bool(opposite >= 1 - LEVEL)
-        low, high = np.percentile(draws, (2.5, 97.5))
+        low, high = np.clip(percentiles(draws), -1, 1)
         evidence.append(
             f"{a} and {b}: Kendall's tau {tau:+.2f} [{low:+.2f}, {high:+.2f}], "
             f"beyond chance in {100 * max(same, opposite):.0f} % of the draws"

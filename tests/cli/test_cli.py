@@ -40,7 +40,7 @@ def test_origin_with_both_streams_prints_table_and_json(tiny_ucf, tmp_path, caps
     rows = [json.loads(line) for line in lines[-3:]]
     assert [r["run"].split("/")[1] for r in rows] == ["i3d-rgb", "i3d-flow", "i3d-rgb+flow"]
     for row in rows:
-        counts = {"videos", "groups", "leaked", "missing", "unreadable", "partly_read"}
+        counts = {"tested_on", "videos", "groups", "leaked", "missing", "unreadable", "partly_read"}
         assert row.keys() == {"run", "top1", "top5", *counts}
         assert (row["videos"], row["leaked"]) == (8, 0)
         assert row["missing"] == {"train": 0, "test": 4}
@@ -72,6 +72,7 @@ def test_findings_by_the_papers_own_numbers_need_no_run(tmp_path, capsys):
     assert "supported     Two-Stream I3D is the best architecture" in said
     assert "on ucf101: +2.2 [+1.1, +3.4], p = 0.00033 (Holm = 0.00033), 3783 videos" in said
     assert "contradicted" not in said
+    assert "as sure as so many independent test videos make them" in said
     assert "--paper is for table findings" in refused(capsys, "table", "2", "--paper=true")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from results.made import write_run
@@ -32,7 +33,9 @@ def test_every_table_gives_both_numbers_where_leaks_are_excluded(tmp_path, capsy
     assert "50.0 [21.1–78.9], without leaks 40.0 [12.2–73.8]" not in paper  # of rgb+flow, which was not run
     assert "2 of them trained on too" in paper
     assert "Numbers without leaks leave out" in paper
-    shown(capsys, "table", "findings", runs, "--exclude=leaks")
+    findings = shown(capsys, "table", "findings", runs, "--exclude=leaks")
+    assert "Test videos that are trained on too are left out. Videos: ucf101: 12 test videos" in findings
+    assert "2 of them trained on too" in findings
 
 
 def test_what_else_might_be_excluded_is_unknown(tmp_path, capsys):
@@ -48,3 +51,21 @@ def test_a_comparison_says_what_each_p_value_assumes(tmp_path, capsys):
     text = shown(capsys, "compare", *names, f"--runs={tmp_path}")
     assert "on 12 videos: 5 gained, 0 lost; paired permutation test over videos p = 0.062" in text
     assert "exact McNemar test, as if videos were independent, p = 0.062." in text
+
+
+def test_findings_are_of_test_videos_and_say_what_was_left_out(tmp_path, capsys):
+    for stream, right in (("rgb", 3), ("flow", 12)):
+        cell = Experiment("i3d", stream, "imagenet", "origin", "ucf101")
+        write_run(tmp_path, cell, right=right, reading={"tested_on": "held out of train"})
+    main(["table", "findings", f"--runs={tmp_path}"])
+    said = capsys.readouterr()
+    assert "not run       Flow beats RGB on UCF-101 and HMDB-51" in said.out
+    assert "Left out: 3 numbers of videos that settings are chosen on." in said.err
+
+
+def test_a_table_in_markdown_says_what_its_numbers_are(tmp_path, capsys):
+    for seed in (0, 1):
+        write_run(tmp_path, replace(RUN, seed=seed), right=6 + seed)
+    text = shown(capsys, "table", f"--runs={tmp_path}", "--format=markdown")
+    assert "54.2 ± 5.9† [" in text
+    assert "† leaves it out, as all start from one." in text

@@ -175,3 +175,15 @@ def test_unreadable_and_partly_read_videos_have_columns_where_there_are_any(tmp_
     stored = pd.read_csv(write_tables(tmp_path, summary)[0]).iloc[0]
     names = ["unreadable_train", "unreadable_test", "partly_train", "partly_test"]
     assert stored[names].tolist() == [1, 1, 0, 1]
+
+
+def test_counts_of_a_row_are_of_all_its_streams_and_what_is_no_test_has_a_row_of_its_own():
+    found = [
+        *(full_ft(seed, 6, stream="rgb") for seed in (0, 1, 2)),
+        replace(full_ft(0, 6, stream="flow"), predictions=judged([True] * 6 + [False] * 3)),
+        replace(full_ft(0, 6, stream="rgb+flow"), tested_on="held out of train"),
+    ]
+    held_out, tested = sorted(layout(summarise(found)).to_dict("records"), key=lambda row: row["seeds"])
+    assert (tested["seeds"], tested["videos"], tested["groups"]) == ("1 to 3", "9 to 10", "9 to 10")
+    assert (tested["split"], tested["RGB+Flow"]) == ("1", "–")
+    assert (held_out["split"], held_out["RGB"], held_out["seeds"]) == ("1 (held out of train)", "–", "1")

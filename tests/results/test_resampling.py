@@ -116,7 +116,8 @@ def test_draws_follow_a_group_wherever_it_is():
     assert few.draws("set").shape == (DRAWS,)
     assert np.corrcoef(few.replicates("set"), more.replicates("set"))[0, 1] > 0.9
     assert abs(np.corrcoef(few.replicates("set"), few.replicates("another"))[0, 1]) < 0.1
-    assert (few.draws("set") == Sums.of([[judged([True, False, True, True], ids="abcd")]]).draws("set")).all()
+    again = Sums.of([[judged([True, False, True, True], ids="abcd")]])
+    assert np.array_equal(few.draws("set"), again.draws("set"), equal_nan=True)
 
 
 @pytest.mark.parametrize("groups", [8, 16])
@@ -136,3 +137,70 @@ def test_the_permutation_test_is_exact_for_few_groups_and_never_zero():
     assert sign_flip_p(np.ones(13)) == pytest.approx(2 / 2**13)
     assert sign_flip_p(np.ones(300)) == 1 / 10_001
     assert sign_flip_p(np.zeros(9)) == sign_flip_p(np.zeros(0)) == 1
+
+
+@pytest.mark.parametrize("sizes", [[50] + [1] * 50, [500] + [5] * 100])
+def test_one_large_group_makes_no_interval_too_short(sizes):
+    """By as many degrees of freedom as there are groups it held the truth in 90 and 84 %."""
+    random = np.random.default_rng(0)
+    scale = (1 - CORRELATION) / CORRELATION
+    held = []
+    for _ in range(300):
+        own = random.beta(0.8 * scale, 0.2 * scale, len(sizes))
+        low, high = sums(random.binomial(sizes, own), sizes).interval
+        held.append(low <= 80 <= high)
+    assert np.mean(held) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 300)
+
+
+def test_a_difference_is_no_surer_for_one_large_group():
+    """By as many degrees of freedom as there are groups its interval held the truth in 82 %."""
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(51), [250] + [5] * 50)
+    names, limits = [f"g{g}" for g in group], norm.ppf([0.7, 0.85]) * np.sqrt(1.5)
+    held = []
+    for _ in range(100):
+        alike = random.normal(size=51)[group]
+        noise = random.normal(size=(2, 51))[:, group] / 2 + random.normal(size=(2, len(group))) / 2
+        pair = [
+            [[judged(alike + own < limit, groups=names)]] for own, limit in zip(noise, limits, strict=True)
+        ]
+        found = compare(*pair, "set")
+        held.append(found.low <= 15 <= found.high)
+    assert np.mean(held) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 100)
+
+
+def test_a_single_group_says_nothing_of_others():
+    """Replicates of it would all be the same, as if they were sure."""
+    one = Sums.of([[judged([True, True, False], groups=["g"] * 3)]])
+    assert np.isnan(one.draws("set")).all()
+    assert percentiles(one.draws("set")) == (-np.inf, np.inf)
+    low, high = one.interval
+    assert low < 3
+    assert high > 99
+
+
+@pytest.mark.parametrize(("videos", "groups"), [(160, 100), (49, 40), (21, 4)])
+def test_no_difference_at_all_has_a_p_of_1_whatever_is_rounded(videos, groups):
+    changes = np.tile([3, -4, 5, -4], groups // 4) / 3 / videos
+    assert sign_flip_p(changes) == 1
+
+
+def test_what_is_made_of_draws_is_no_surer_than_it_may_be_where_few_err():
+    """A share of the error taken away, in 40 groups with 5 % wrong: exponential weights held it in 89 %."""
+    random = np.random.default_rng(0)
+    groups, shares, held = 40, (0.8, 0.95, 0.8, 0.95), []
+    names = [f"g{n // 5}" for n in range(5 * groups)]
+    for _ in range(300):
+        alike = np.repeat(random.normal(size=groups), 5)
+        cells = []
+        for share in shares:
+            noise = np.repeat(random.normal(size=groups), 5) / 2 + random.normal(size=5 * groups) / 2
+            right = alike + noise < norm.ppf(share) * np.sqrt(1.5)
+            cells.append(Sums.of([[judged(right, groups=names)]]))
+        if max(cell.accuracy for cell in cells) == 100:  # of these findings know nothing
+            continue
+        draws = [cell.draws("set") for cell in cells]
+        one, other = (100 * (after - before) / (100 - before) for before, after in (draws[:2], draws[2:]))
+        low, high = percentiles(other - one)
+        held.append(low <= 0 <= high)
+    assert np.mean(held) >= 0.92

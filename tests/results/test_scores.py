@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from results.made import score, write_run
 
+from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.runs import collect
 from i3d_lightning.results.scores import Index, scores
@@ -207,6 +208,7 @@ def test_the_json_line_has_what_scripts_rely_on():
         "run": "ucf101-1/i3d-rgb+flow/kinetics/full-ft/seed0",
         "top1": 90.0,
         "top5": None,
+        "tested_on": "test",
         "videos": 10,
         "groups": 10,
         "leaked": 0,
@@ -214,3 +216,38 @@ def test_the_json_line_has_what_scripts_rely_on():
         "unreadable": {"train": 0, "test": 0},
         "partly_read": {"train": 0, "test": 0},
     }
+
+
+def test_a_fusion_is_averaged_over_equal_settings_of_both_streams(tmp_path, caplog):
+    """Its flow half may differ from another seed's though its RGB half does not."""
+    for stream, seed, settings in (("rgb", 0, "a"), ("rgb", 1, "a"), ("flow", 0, "b"), ("flow", 1, "c")):
+        cell = Experiment("i3d", stream, "kinetics", "full-ft", "ucf101", seed=seed)
+        write_run(tmp_path, cell, right=6, reading={"settings": settings})
+    kept = {s.cell.stream: len(s.by_seed) for s in Index(scores(collect(tmp_path)))}
+    assert kept == {"rgb": 2, "flow": 1, "rgb+flow": 1}
+    assert "rgb+flow/kinetics/full-ft/seed1 was run with other settings" in caplog.text
+
+
+def test_a_mean_over_splits_is_of_test_videos_alone(caplog):
+    """As where split 1 was run on the rendered videos that settings are chosen on, and the others not."""
+    found = [full_ft(0, 5, split=n, tested_on="development" if n == 1 else "test") for n in (1, 2, 3)]
+    assert [s.splits for s in Index(found)] == [(1,)]
+    assert "was run with other test videos than" in caplog.text
+
+
+def test_a_video_that_leaks_in_one_split_alone_is_counted():
+    """It is still tested on in the other, as HMDB-51's splits share test videos."""
+    found = [full_ft(0, 6, split=n) for n in (1, 2, 3)]
+    leaky = replace(found[0], predictions=replace(found[0].predictions, leaked=np.arange(10) < 2))
+    summary = Index([leaky, *found[1:]], exclude_leaks=True).find(leaky.cell, (1, 2, 3))
+    assert summary is not None
+    assert summary.without_leaks is not None
+    assert (summary.leaked, summary.top1) == (2, pytest.approx(60))
+    assert summary.without_leaks.top1 == pytest.approx((50 + 60 + 60) / 3)
+
+
+def test_cells_of_different_videos_are_named_where_they_are_compared():
+    index = Index([full_ft(0, 6), full_ft(0, 6, of=9, stream="flow")])
+    rgb, flow = (index.cell("i3d", stream, "kinetics", "full-ft", "ucf101") for stream in ("rgb", "flow"))
+    with pytest.raises(InputError, match=r"i3d rgb kinetics .*, and i3d flow kinetics .*1 videos are in one"):
+        index.compare(rgb, flow)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from results.made import judged
 from results.made import score as made
 
 from i3d_lightning.errors import InputError
@@ -209,3 +211,62 @@ def test_a_note_counts_unreadable_and_partly_read_videos_where_there_are_any(num
         "train and 1 test."
     )
     assert "partly read 0 train and 1 test." in tables.as_latex(table)
+
+
+def test_a_caption_in_latex_hides_nothing_behind_a_percent_sign():
+    found = [score("i3d", "rgb", "imagenet", "my-probe", "my_set", 190)]
+    caption = next(
+        line for line in tables.as_latex(tables.paper_table(4, found)).splitlines() if "capt" in line
+    )
+    assert "Top-1 \\%: ours" in caption
+    assert "my\\_set" in caption
+    assert not re.search(r"(?<!\\)[%&_#]", caption)
+
+
+def change_of(before, after, groups=None):
+    """Of the error, from origin to full-ft, as Table 4 has it, on so many groups of one video or these."""
+    found = [
+        replace(
+            score("two-stream", "joint", start, protocol, "hmdb51", 1),
+            predictions=judged(right, groups=groups),
+        )
+        for start, protocol, right in (("none", "origin", before), ("kinetics", "full-ft", after))
+    ]
+    text = tables.paper_table(4, found).frame.loc["(c) Two-Stream", ("hmdb51", "Δ (ours)")]
+    return text.removeprefix("– / ")
+
+
+def test_a_change_of_the_error_is_unsure_where_replicates_know_nothing_of_it():
+    wrong, half = np.zeros(20, bool), np.arange(20) < 10
+    assert change_of(wrong, wrong) == "+0 % [-17 to +20]"  # 16.8 % of others may be right, before or after
+    assert change_of(half, half) == "+0 % [-34 to +34]"
+    assert change_of(half, ~half, groups=["one"] * 20) == "+0 % [-100 to ∞]"
+    few = np.arange(20) < 19
+    assert change_of(few, np.arange(20) < 18).startswith("+100 % [")
+    assert change_of(few, np.arange(20) < 18).endswith(" to ∞]")  # where origin makes no error at all
+
+
+def test_what_settings_are_chosen_on_is_in_no_table_of_the_papers():
+    found = [score("i3d", "rgb", "none", "origin", "ucf101", 170, tested_on="held out of train")]
+    assert tables.all_tables(found) == {}
+    assert "Nothing was run yet" in tables.paper_table(4, found).note
+
+
+def test_a_top_5_of_none_is_a_number():
+    one = score("i3d", "rgb", "none", "origin", "kinetics", 0)
+    logits = -np.eye(7, dtype=np.float32)
+    none = replace(
+        one.predictions,
+        labels=np.arange(7),
+        logits=logits,
+        ids=tuple("abcdefg"),
+        groups=tuple("abcdefg"),
+        leaked=np.zeros(7, bool),
+    )
+    frame = tables.paper_table(3, [replace(one, predictions=none)]).frame
+    assert frame.loc["(e) Two-Stream I3D, top-5", ("from scratch", "RGB")] == "0.0 [0.0–41.0] (88.0, -88.0)"
+
+
+def test_there_is_no_change_of_the_error_between_different_videos():
+    """As where a folder lost some of them between two runs."""
+    assert change_of(np.arange(20) < 10, np.arange(19) < 15) == "other videos"

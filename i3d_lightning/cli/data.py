@@ -105,13 +105,10 @@ def _show_report(report: Any) -> None:
 
 
 def _in_words(fault: Fault) -> str:
-    other = (
-        fault.other if len(fault.other) <= _LONG else f"{fault.other[:_LONG]}…"
-    )  # thousands may be the same
-    splits = fault.splits and f"in split {', '.join(map(str, fault.splits))}"
-    return " ".join(
-        filter(None, (fault.video, other and f"= {other}", fault.said and f"({fault.said})", splits))
-    )
+    cut = "…" if len(fault.other) > _LONG else ""  # thousands may be the same
+    other = f"= {fault.other[:_LONG]}{cut}" if fault.other else ""
+    splits = f"in split {', '.join(map(str, fault.splits))}" if fault.splits else ""
+    return " ".join(filter(None, (fault.video, other, fault.said and f"({fault.said})", splits)))
 
 
 def preview(

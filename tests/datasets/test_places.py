@@ -36,6 +36,18 @@ def test_what_lies_behind_a_link_to_a_folder_is_the_same(root, tmp_path):
     assert not check("ucf101", root, [1], tmp_path).of("unlisted")
 
 
+def test_a_folder_that_may_be_listed_but_not_entered_does_not_end_it(root, tmp_path, monkeypatch):
+    closed, is_dir = root / "UCF-101" / "Red", Path.is_dir
+
+    def ask(path: Path) -> bool:
+        if path.parent == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", ask)
+    assert not check("ucf101", root, [1], tmp_path).of("unlisted")
+
+
 @pytest.mark.parametrize(
     ("id_", "file", "kind"),
     [

@@ -230,9 +230,11 @@ class Summary:
 
     @property
     def leaked(self) -> int:
-        """How many test videos are known to be trained on too."""
+        """How many test videos are known to be trained on too, in one split or another."""
         if self.without_leaks is not None:
-            return self.sums.distinct - self.without_leaks.sums.distinct
+            both = zip(self.first, self.without_leaks.first, strict=True)
+            gone = ({*all_.predictions.ids} - {*kept.predictions.ids} for all_, kept in both)
+            return len(set().union(*gone))
         parts = (s.predictions for scores in self.by_seed for s in scores)
         return len({video for p in parts for video in np.array(p.ids)[p.leaked].tolist()})
 
@@ -294,13 +296,14 @@ def without_leaks(found: Iterable[Score]) -> list[Score]:
     for score in found:
         said = score.predictions
         leaked[score.cell.dataset, score.experiment.split] |= set(np.array(said.ids)[said.leaked].tolist())
-    return [
-        replace(
-            score,
-            predictions=score.predictions.without_leaks(leaked[score.cell.dataset, score.experiment.split]),
-        )
-        for score in found
-    ]
+    kept = []
+    for score in found:
+        try:
+            clean = score.predictions.without_leaks(leaked[score.cell.dataset, score.experiment.split])
+        except InputError as error:
+            raise InputError(f"{score.name}: {error}") from error
+        kept.append(replace(score, predictions=clean))
+    return kept
 
 
 _Runs = dict[tuple[int, tuple[int, int]], Score]

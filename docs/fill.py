@@ -43,7 +43,9 @@ NAMED = ("data set", "split", "architecture", "pretraining", "protocol")
 """Columns that say what a row is of; the others hold numbers."""
 _MARKDOWN = re.compile(r"(<!-- results: (.+?) -->)(.*?)(<!-- end -->)", re.DOTALL)
 _COMMENT = re.compile(r"(?m)(^# results: (.+)\n)((?:#.*\n)*?)(# end$)")
-_MARK = re.compile(r"(?m)<!-- results: |^# results: ")
+_MARKS = {".md": re.compile(r"(?i)<!--\s*results?\b"), ".yaml": re.compile(r"(?im)^\s*#\s*results?\s*:")}
+"""What is meant to begin a block, however it is spelt."""
+_STORED = {"command", "seconds", "machine", "code", "date", "rows", "tables"}
 
 
 def store(name: str, runs: Path, command: str | None = None, root: Path = ROOT) -> Path:
@@ -115,8 +117,11 @@ def stale(root: Path = ROOT, write: bool = False) -> list[str]:
         before = path.read_text()
         pattern, show = (_COMMENT, _comment) if path.suffix == ".yaml" else (_MARKDOWN, _markdown)
         blocks = pattern.findall(before)
-        if len(blocks) != len(_MARK.findall(before)):
-            raise InputError(f"{path} has a block of results that does not end: add its end mark.")
+        if len(blocks) != len(_MARKS[path.suffix].findall(before)):
+            raise InputError(
+                f"{path} has a block of results that does not end, or a mark that is not spelt as "
+                "docs/fill.py has it: mend it."
+            )
         unused -= {block[1].split(";")[0].strip() for block in blocks}
         after = pattern.sub(lambda m, show=show: m[1] + show(m[2], root) + m[4], before)
         if after != before:
@@ -143,6 +148,11 @@ def _block(words: str, root: Path) -> _Block:
     content = read_json(root / "docs" / "results" / f"{name}.json")
     if content is None:
         raise InputError(f"There are no stored results '{name}': make them with docs/fill.py --store {name}.")
+    if lacking := _STORED - content.keys():
+        raise InputError(
+            f"docs/results/{name}.json was stored by other code, it lacks {min(lacking)}: make it again with "
+            f"docs/fill.py --store {name}."
+        )
     chosen = {column.strip(): value.strip() for column, _, value in (wish.partition("=") for wish in wishes)}
     rows, below = content["rows"], [_made_by(content)]
     if table := chosen.pop("table", None):
@@ -151,7 +161,7 @@ def _block(words: str, root: Path) -> _Block:
     number = chosen.pop("column", None)
     columns = [column.strip() for column in (number or chosen.pop("columns", "")).split(",") if column]
     for column in (*columns, *chosen):
-        check_known(f"column of results '{name}'", column, list(rows[0]))
+        check_known(f"column of results '{name}'", column, list(rows[0]) if rows else [])
     found = [
         {column: row[column] for column in columns or row}
         for row in rows

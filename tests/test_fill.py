@@ -105,6 +105,11 @@ def test_what_is_stored_and_not_shown_is_named(project):
     ("mark", "why"),
     [
         ("<!-- results: demo -->", "a block of results that does not end"),
+        ("<!--results: demo --><!-- end -->", "not spelt as"),
+        ("<!-- results: demo--><!-- end -->", "not spelt as"),
+        ("<!-- result: demo -->\n| 12 |\n<!-- end -->", "not spelt as"),
+        ("<!-- Results: demo --><!-- End -->", "not spelt as"),
+        ("<!-- results: demo --><!-- results: demo --><!-- end -->", "not spelt as"),
         ("<!-- results: dmeo --><!-- end -->", "no stored results 'dmeo'"),
         ("<!-- results: demo; protocl=fixed --><!-- end -->", "did you mean 'protocol'"),
         ("<!-- results: demo; columns=data set, RGBA --><!-- end -->", "did you mean 'RGB'"),
@@ -116,6 +121,20 @@ def test_what_is_stored_and_not_shown_is_named(project):
 def test_a_mark_that_stands_for_nothing_is_refused(project, mark, why):
     (project / "docs" / "page.md").write_text(mark)
     with pytest.raises(InputError, match=why):
+        fill.stale(project)
+
+
+def test_a_heading_is_no_mark(project):
+    (project / "docs" / "page.md").write_text("# Results: many\n")
+    assert "docs/page.md" not in fill.stale(project)
+
+
+def test_results_that_other_code_stored_are_refused(project):
+    file = project / "docs" / "results" / "demo.json"
+    content = json.loads(file.read_text())
+    del content["tables"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="stored by other code, it lacks tables"):
         fill.stale(project)
 
 

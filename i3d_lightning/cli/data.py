@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from i3d_lightning.cli.output import check_picture
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import NONE, Experiment, check_number
 from i3d_lightning.recipe import FLOW_PRESETS, Recipe, compose
 from i3d_lightning.study.workspace import check_folder
+
+if TYPE_CHECKING:
+    from i3d_lightning.datasets.faults import Fault
 
 
 def demo(root: Path = Path("data/demo"), seed: int | None = None) -> None:
@@ -54,8 +57,8 @@ def check(
 
     from i3d_lightning.cli.output import print_json
     from i3d_lightning.datasets import DATASETS
-    from i3d_lightning.datasets.check import FAULTS, as_json
     from i3d_lightning.datasets.check import check as check_dataset
+    from i3d_lightning.datasets.faults import FAULTS, as_json
     from i3d_lightning.files import write_atomically
 
     check_folder("cache", cache)
@@ -80,26 +83,20 @@ def check(
 
 _EXAMPLES = 3
 """Faults of a kind that a table shows."""
+_LONG = 200
+"""Letters of the other videos of a fault that a table shows."""
 
 
 def _show_report(report: Any) -> None:
     import pandas as pd
 
     from i3d_lightning.cli.output import print_frame
-    from i3d_lightning.datasets.check import FAULTS
+    from i3d_lightning.datasets.faults import FAULTS
 
     rows = []
     for kind, meaning in FAULTS.items():
         if found := report.of(kind):
-            shown = [
-                " ".join(
-                    filter(
-                        None,
-                        (f.video, f.other and f"= {f.other}", f.said and f"({f.said})", _in_splits(f.splits)),
-                    )
-                )
-                for f in found[:_EXAMPLES]
-            ]
+            shown = [_in_words(fault) for fault in found[:_EXAMPLES]]
             more = [f"and {len(found) - _EXAMPLES} more"] if len(found) > _EXAMPLES else []
             rows.append((kind, len(found), meaning, "\n".join(shown + more)))
     frame = pd.DataFrame(rows, columns=["fault", "count", "meaning", "examples"])
@@ -107,8 +104,11 @@ def _show_report(report: Any) -> None:
     print_frame(frame, title, "" if rows else "Nothing is wrong.")
 
 
-def _in_splits(splits: tuple[int, ...]) -> str:
-    return f"in split {', '.join(map(str, splits))}" if splits else ""
+def _in_words(fault: Fault) -> str:
+    cut = "…" if len(fault.other) > _LONG else ""  # thousands may be the same
+    other = f"= {fault.other[:_LONG]}{cut}" if fault.other else ""
+    splits = f"in split {', '.join(map(str, fault.splits))}" if fault.splits else ""
+    return " ".join(filter(None, (fault.video, other, fault.said and f"({fault.said})", splits)))
 
 
 def preview(
@@ -167,8 +167,8 @@ def flow(
         short_side: Length that a frame's shorter side is resized to, in pixels.
         part: `2/8` computes the second of eight parts, for as many processes or machines.
     """
+    from i3d_lightning.datasets.facts import identify
     from i3d_lightning.datasets.folder import SUFFIXES, walk
-    from i3d_lightning.datasets.manifest import identify
     from i3d_lightning.flow import FlowStore
 
     check_known("preset", preset, FLOW_PRESETS)

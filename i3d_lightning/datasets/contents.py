@@ -21,24 +21,24 @@ from typing import NamedTuple, TypeVar
 import imagehash
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from i3d_lightning.errors import UnreadableVideoError
-from i3d_lightning.files import write_atomically
+from i3d_lightning.datasets import parquet
+from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.video import boundary
 from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.damage import Damage, watched
 from i3d_lightning.video.decoding import length, probe, read_clip
+from i3d_lightning.video.file import VideoFile
 from i3d_lightning.video.pictures import read_picture
 
 log = logging.getLogger(__name__)
 
 Thing = TypeVar("Thing")
 
-VERSION = 1
+VERSION = 2
 """Raised whenever something else would be seen in the same content."""
 RATE = 12.5
 """Frames hashed of a second: a copy cut anywhere is off by a 25th of a second at most."""
@@ -84,8 +84,8 @@ _SCHEMA = pa.schema(
 )  # of what cannot be read nothing is kept: it is looked at again
 
 
-def look_at(files: Mapping[str, Path], folder: Path, images: bool = False) -> dict[str, Content]:
-    """Decode contents from end to end, but for those that are known.
+def look_at(files: Mapping[str, VideoFile], folder: Path, images: bool = False) -> dict[str, Content]:
+    """Decode contents from end to end, but for those that are known, and for files that changed meanwhile.
 
     Args:
         files: Where each content is, by its sha256.
@@ -103,7 +103,8 @@ def look_at(files: Mapping[str, Path], folder: Path, images: bool = False) -> di
     try:
         seen = pool.map(partial(_look, images=images), [files[content] for content in todo])
         for content, what in zip(todo, with_progress(seen, len(todo), "Decoding"), strict=True):
-            found[content] = fresh[content] = what
+            if what is not None:
+                found[content] = fresh[content] = what
             if time.monotonic() - kept > _KEPT_EVERY:
                 _keep(folder, fresh)
                 fresh, kept = {}, time.monotonic()
@@ -138,13 +139,21 @@ def _reduced(frame: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).convert("L").resize((SIDE, SIDE)))
 
 
-def _look(path: Path, images: bool) -> Content:
+def _look(file: VideoFile, images: bool) -> Content | None:
     try:
-        if images:
-            return Content(1, 1, None, _hashes(picture_of(path)))
-        return _look_at_video(path)
+        seen = _look_at_image(file.path) if images else _look_at_video(file.path)
     except UnreadableVideoError as error:
-        return Content(0, 0, str(error), np.zeros(0, np.uint64))
+        seen = Content(0, 0, str(error), np.zeros(0, np.uint64))
+    try:
+        file.check()  # after it was read: what was seen is kept by the content that it had before
+    except InputError as error:
+        log.warning("%s", error)
+        return None
+    return seen
+
+
+def _look_at_image(path: Path) -> Content:
+    return Content(1, 1, None, _hashes(picture_of(path)))
 
 
 def _look_at_video(path: Path) -> Content:
@@ -180,7 +189,9 @@ def _known(folder: Path, wanted: Collection[str]) -> dict[str, Content]:
     known: dict[str, Content] = {}
     for part in _parts(folder):
         try:
-            table = pq.read_table(part, schema=_SCHEMA, page_checksum_verification=True)
+            table = parquet.read(part)
+        except FileNotFoundError:  # another check has just made one file of several
+            continue
         except (OSError, ValueError) as error:
             log.warning("%s is damaged (%s): videos are decoded again.", part, str(error).split("\n")[0])
             part.unlink(missing_ok=True)
@@ -196,10 +207,7 @@ def _keep(folder: Path, fresh: Mapping[str, Content]) -> None:
     if not readable:
         return
     rows = [(c, w.decoded, w.of, w.looks.astype("<u8").tobytes()) for c, w in readable.items()]
-    columns = zip(*rows, strict=True)
-    _write(
-        folder, pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
-    )
+    _write(folder, parquet.table_of(rows, _SCHEMA))
 
 
 def _gather(folder: Path) -> None:
@@ -208,7 +216,7 @@ def _gather(folder: Path) -> None:
     if len(parts) < _MANY:
         return
     try:
-        table = pa.concat_tables([pq.read_table(part, schema=_SCHEMA) for part in parts])
+        table = pa.concat_tables([parquet.read(part) for part in parts])
     except (OSError, ValueError):  # said when it is next read
         return
     _write(folder, table)
@@ -217,8 +225,7 @@ def _gather(folder: Path) -> None:
 
 
 def _write(folder: Path, table: pa.Table) -> None:
-    part = folder / f"contents-{VERSION}-{secrets.token_hex(8)}.parquet"
-    write_atomically(part, lambda sink: pq.write_table(table, sink, write_page_checksum=True))
+    parquet.write(folder / f"contents-{VERSION}-{secrets.token_hex(8)}.parquet", table)
 
 
 def _parts(folder: Path) -> list[Path]:

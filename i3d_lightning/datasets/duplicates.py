@@ -21,6 +21,7 @@ from i3d_lightning.datasets.contents import FASTEST, RATE, Content, frames_of, p
 from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video.cores import available_cores
 from i3d_lightning.video.decoding import length, probe
+from i3d_lightning.video.file import VideoFile
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ _AT_ONCE = 2**22
 
 _LONGEST = 20.0
 """Seconds of a video that are laid over the other frame by frame."""
+_FEWEST = 50
+"""Frames of it, where they are seconds apart."""
 _WAYS = 5
 """Shifts for which that is done: by how much is roughly known, but of what repeats itself only roughly."""
 _SAME = 0.95
@@ -64,7 +67,7 @@ class Candidate(NamedTuple):
 
 
 def near_duplicates(
-    contents: Mapping[str, Content], files: Mapping[str, Path], images: bool = False
+    contents: Mapping[str, Content], files: Mapping[str, VideoFile], images: bool = False
 ) -> list[tuple[str, str]]:
     """Find pairs of contents of which one is a copy of the other, or of a good part of it.
 
@@ -162,10 +165,10 @@ def _distances(
     return np.where(enough, bits.mean(axis=1), np.inf)
 
 
-def _same(pair: tuple[str, str, int], files: Mapping[str, Path], images: bool) -> bool:
+def _same(pair: tuple[str, str, int], files: Mapping[str, VideoFile], images: bool) -> bool:
     one, other, shift = pair
     try:
-        return likeness(files[one], files[other], shift, images) >= _SAME
+        return likeness(files[one].path, files[other].path, shift, images) >= _SAME
     except UnreadableVideoError as error:  # in the meantime
         log.warning("Not compared: %s", error)
         return False
@@ -186,7 +189,7 @@ def likeness(one: Path, other: Path, shift: int = 0, images: bool = False) -> fl
     if images:
         return _correlation(picture_of(one), picture_of(other))
     rate = min(probe(one).fps, probe(other).fps, FASTEST)
-    by, longest = round(shift / RATE * rate), round(_LONGEST * rate)
+    by, longest = round(shift / RATE * rate), max(_FEWEST, round(_LONGEST * rate))
     ours, theirs = length(one, fps=rate), length(other, fps=rate)
     middle = (max(0, -by) + min(ours, theirs - by)) // 2
     first = max(0, min(middle - longest // 2, ours - longest))

@@ -50,8 +50,15 @@ def walk(root: Path) -> Iterator[Path]:
             continue
         if (status.st_dev, status.st_ino) not in met:
             met.add((status.st_dev, status.st_ino))
-            waiting += [entry for entry in entries if entry.is_dir()]
+            waiting += [entry for entry in entries if _is_folder(entry)]
             yield from (entry for entry in entries if may_be_read(entry))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # what it lies in may be listed, but not entered
+        return False
 
 
 def may_be_read(path: Path) -> bool:

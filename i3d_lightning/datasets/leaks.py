@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from i3d_lightning.files import write_atomically
+from i3d_lightning.datasets import parquet
 
 if TYPE_CHECKING:  # perceptual hashes are needed to check a data set, not to use it
     from i3d_lightning.datasets.contents import Content
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised whenever a check would come to another verdict on the same contents."""
 
 
@@ -109,10 +108,7 @@ def keep(
         twins[one].append(other)
         twins[other].append(one)
     rows = [(c, w.decoded, w.of, w.unreadable, twins[c]) for c, w in contents.items()]
-    columns = zip(*rows, strict=True) if rows else ([] for _ in _SCHEMA)
-    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
-    file = folder / f"checked-{VERSION}-{name}.parquet"
-    write_atomically(file, lambda sink: pq.write_table(table, sink, write_page_checksum=True))
+    parquet.write(folder / f"checked-{VERSION}-{name}.parquet", parquet.table_of(rows, _SCHEMA))
 
 
 def verdicts(folder: Path, wanted: Collection[str]) -> tuple[dict[str, Verdict], bool]:
@@ -121,7 +117,7 @@ def verdicts(folder: Path, wanted: Collection[str]) -> tuple[dict[str, Verdict],
     together = False
     for file in sorted(folder.glob(f"checked-{VERSION}-*.parquet")):
         try:
-            table = pq.read_table(file, schema=_SCHEMA, page_checksum_verification=True)
+            table = parquet.read(file)
         except (OSError, ValueError) as error:
             log.warning("%s is damaged (%s): check the data set again.", file, str(error).split("\n")[0])
             continue

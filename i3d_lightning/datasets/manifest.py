@@ -2,8 +2,8 @@
 
 A manifest is a Parquet file with a row for each video. It holds as long as no folder or list of the data set
 changes: adding, removing or replacing a file changes its folder's time. A file that is written to in place is
-noticed when it is opened (`video.file`). What is known of each file is kept beside the manifests, so that
-making another one reads only what is new.
+noticed when it is opened (`video.file`). What is known of each file is kept beside the manifests (`facts`),
+so that making another one reads only what is new.
 """
 
 from __future__ import annotations
@@ -14,87 +14,32 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
-from typing import Any, NamedTuple
+from stat import S_ISDIR
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import track
 
 from i3d_lightning.datasets import folder as videos_in_folders
-from i3d_lightning.datasets import imagenet, leaks
+from i3d_lightning.datasets import imagenet, leaks, parquet
+from i3d_lightning.datasets.facts import FACTS, TICK, Facts, describe
 from i3d_lightning.datasets.registry import DATASETS, Dataset, read_dataset, root_of
 from i3d_lightning.datasets.split import DatasetSplit, Video
-from i3d_lightning.errors import InputError, UnreadableVideoError
-from i3d_lightning.files import file_sha256, write_atomically
+from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import digest
-from i3d_lightning.video.cores import available_cores
-from i3d_lightning.video.decoding import probe
-from i3d_lightning.video.file import VideoFile
 
 log = logging.getLogger(__name__)
 
-VERSION = 5
+VERSION = 6
 """Raised whenever a manifest would hold something else of the same files."""
 
-_TICK = 2_000_000_000
-"""Nanoseconds within which a file system may give two changes the same time."""
-_AT_ONCE = 4096
-"""Files after which what is known of them is written down, so that an interrupted scan goes on from there."""
-
-
-class Facts(NamedTuple):
-    """What is known of a file.
-
-    Attributes:
-        bytes: Its size.
-        modified: When its content was last changed, in nanoseconds.
-        changed: When anything of it was, which no program can set, in nanoseconds.
-        seen: When it was read, in nanoseconds.
-        sha256: Of its content; empty where it cannot be read at all.
-        frames: Number of frames of a video.
-        rate: Its own frame rate, in frames per second.
-        width: Width in pixels.
-        height: Height in pixels.
-        unreadable: Why it is no video that can be read.
-    """
-
-    bytes: int = -1
-    modified: int = -1
-    changed: int = -1
-    seen: int = 0
-    sha256: str = ""
-    frames: int | None = None
-    rate: float | None = None
-    width: int | None = None
-    height: int | None = None
-    unreadable: str | None = None
-
-    @property
-    def readable(self) -> bool:
-        """Whether it may be a video: that it can be decoded to its end is not said."""
-        return bool(self.sha256) and not self.unreadable
-
-
-_FACTS = {
-    "bytes": pa.int64(), "modified": pa.int64(), "changed": pa.int64(),
-    "seen": pa.int64(), "sha256": pa.string(),
-    "frames": pa.int64(), "rate": pa.float64(), "width": pa.int64(), "height": pa.int64(),
-    "unreadable": pa.string(),
-}  # fmt: skip
-_MEMORIES = "files-4-"
-"""How files begin in which is kept what is known of files."""
-_FILES = pa.schema({"path": pa.string(), **_FACTS})
 _ROWS = pa.schema(
     {"part": pa.string(), "id": pa.string(), "label": pa.int64(), "group": pa.string()}
-    | {"path": pa.string(), **_FACTS, "decoded": pa.int64(), "leaked": pa.bool_()}
+    | {"path": pa.string(), **FACTS, "decoded": pa.int64(), "leaked": pa.bool_()}
 )
 
 
@@ -176,23 +121,8 @@ def load_manifest(
                 logging.DEBUG if again else logging.INFO, "Scanning %s, split %d: %s.", dataset, split, why
             )
             found = _scan(known, root, split, folder)
-            _write(file, found.table.replace_schema_metadata({"manifest": json.dumps(found.about)}))
+            parquet.write(file, found.table.replace_schema_metadata({"manifest": json.dumps(found.about)}))
     return found
-
-
-def identify(videos: Sequence[Path], folder: Path) -> list[VideoFile]:
-    """Identify videos of no data set by their contents, which are kept in mind as those of a manifest.
-
-    Args:
-        videos: Files.
-        folder: Where manifests are kept.
-
-    Raises:
-        InputError: The folder cannot be written to.
-    """
-    facts = _describe(videos, folder)
-    found = ((video, facts[video]) for video in videos)
-    return [VideoFile(v, f.sha256, f.bytes, f.modified, f.changed) for v, f in found]
 
 
 def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
@@ -203,7 +133,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
     videos = [(part, video) for part, videos in parts.items() for video in videos]
     for parent in {video.path.parent for _, video in videos}:
         watched.setdefault(_below(parent, root), _state(parent))
-    facts = _describe([video.path for _, video in videos], folder, dataset.images)
+    facts = describe([video.path for _, video in videos], folder, dataset.images)
     verdicts, near = leaks.verdicts(folder, {f.sha256 for f in facts.values() if f.readable})
     leaked = _leaked(data, facts, {content: verdict.twins for content, verdict in verdicts.items()})
     rows = []
@@ -231,7 +161,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
         "since": since,
         "watched": watched,
     }
-    return Manifest(root, _table(rows, _ROWS), about)
+    return Manifest(root, parquet.table_of(rows, _ROWS), about)
 
 
 def _leaked(
@@ -256,7 +186,7 @@ def _stored(file: Path, root: Path) -> tuple[Manifest | None, str]:
     if not file.exists():
         return None, "there is no manifest of it yet"
     try:
-        table = pq.read_table(file, page_checksum_verification=True)
+        table = parquet.read(file)
         about = json.loads(table.schema.metadata[b"manifest"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("The manifest %s is damaged (%s) and is made again.", file, str(error).split("\n")[0])
@@ -320,7 +250,7 @@ def _changed(watched: Mapping[str, State], since: int, root: Path) -> Path | Non
         if not S_ISDIR(status.st_mode) and str(status.st_size) != content:
             return path
         # Changed shortly before the scan, it may have changed again at the same time.
-        if now != modified or (now > since - _TICK and _state(path)[1] != content):
+        if now != modified or (now > since - TICK and _state(path)[1] != content):
             return path
     return None
 
@@ -359,101 +289,6 @@ def _inode(path: Path) -> tuple[int, int]:
 def _below(path: Path, root: Path) -> str:
     """Name a path by where it is below the root, or as it is where it is not."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path.absolute())
-
-
-# ------------------------------------------------------------------------------------ what is known of files
-
-
-def _describe(paths: Sequence[Path], folder: Path, images: bool = False) -> dict[Path, Facts]:
-    """Find out all about files, reading those that are not known as they are now."""
-    names = {path: str(path.absolute()) for path in paths}
-    if not names:
-        return {}
-    known = _known(folder.glob(f"{_MEMORIES}*.parquet"))
-    facts = {path: known[name] for path, name in names.items() if name in known and _holds(path, known[name])}
-    todo = [path for path in names if path not in facts]
-    common = os.path.commonpath([path.absolute().parent for path in paths])
-    memory = folder / f"{_MEMORIES}{digest(common)[:16]}.parquet"
-    pool = ThreadPoolExecutor(available_cores())  # hashing and reading packets run outside Python's lock
-    try:
-        parts = [todo[i : i + _AT_ONCE] for i in range(0, len(todo), _AT_ONCE)]
-        read = ((part, pool.map(partial(_read, images=images), part)) for part in parts)
-        shown = track(
-            ((path, found) for part, results in read for path, found in zip(part, results, strict=True)),
-            f"Looking through {common}",
-            total=len(todo),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not todo or not sys.stderr.isatty(),
-        )
-        for number, (path, found) in enumerate(shown, 1):
-            facts[path] = found
-            if number % _AT_ONCE == 0 or number == len(todo):
-                merged = _known([memory]) | {names[p]: facts[p] for p in todo[:number]}
-                _write(memory, _table([(name, *f) for name, f in merged.items()], _FILES))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return facts
-
-
-def _read(path: Path, images: bool) -> Facts:
-    seen = time.time_ns()
-    try:
-        status = path.stat()
-        if not S_ISREG(status.st_mode):  # opening a pipe waits for ever
-            return Facts(seen=seen, unreadable=f"{path} is not a file that can be read: check its path.")
-        facts = Facts(status.st_size, status.st_mtime_ns, status.st_ctime_ns, seen, file_sha256(path))
-    except OSError as error:
-        return Facts(seen=seen, unreadable=f"{path} cannot be read ({error.strerror}): check the file.")
-    if images:
-        return facts
-    try:
-        info = probe(path)
-    except UnreadableVideoError as error:
-        return facts._replace(unreadable=str(error))
-    return facts._replace(frames=info.frames, rate=info.fps, width=info.width, height=info.height)
-
-
-def _holds(path: Path, facts: Facts) -> bool:
-    """Check that a file is as it was, and was not changed just before it was read."""
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    same = now == (facts.bytes, facts.modified, facts.changed)
-    return same and facts.modified < facts.seen - _TICK
-
-
-def remembered(folder: Path) -> dict[str, str]:
-    """List the contents of all files that were ever read, by their absolute paths."""
-    known = _known(folder.glob(f"{_MEMORIES}*.parquet"))
-    return {path: facts.sha256 for path, facts in known.items() if facts.sha256}
-
-
-def _known(memories: Iterable[Path]) -> dict[str, Facts]:
-    """Read what is known of files, by their absolute paths."""
-    known: dict[str, Facts] = {}
-    for memory in memories:
-        if not memory.exists():
-            continue
-        try:
-            table = pq.read_table(memory, schema=_FILES, page_checksum_verification=True)
-        except (OSError, ValueError) as error:
-            log.warning("%s is damaged (%s): files are read again.", memory, str(error).split("\n")[0])
-            continue
-        paths, *columns = (column.to_pylist() for column in table.columns)
-        known |= {path: Facts(*row) for path, *row in zip(paths, *columns, strict=True)}
-    return known
-
-
-def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-
-
-def _write(file: Path, table: pa.Table) -> None:
-    write_atomically(file, lambda sink: pq.write_table(table, sink, write_page_checksum=True))
 
 
 @contextmanager

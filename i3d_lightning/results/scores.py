@@ -247,7 +247,7 @@ class Summary:
 
     @property
     def leaked(self) -> int:
-        """How many test videos are known to be trained on too."""
+        """How many test videos are known to be trained on too, in one split or another."""
         if self.without_leaks is not None:
             kept = (set(score.predictions.ids) for score in self.without_leaks.first)
             of_split = zip(self.first, kept, strict=True)  # one may leak in a split, and not in another
@@ -313,13 +313,14 @@ def without_leaks(found: Iterable[Score]) -> list[Score]:
     for score in found:
         said = score.predictions
         leaked[score.cell.dataset, score.experiment.split] |= set(np.array(said.ids)[said.leaked].tolist())
-    return [
-        replace(
-            score,
-            predictions=score.predictions.without_leaks(leaked[score.cell.dataset, score.experiment.split]),
-        )
-        for score in found
-    ]
+    kept = []
+    for score in found:
+        try:
+            clean = score.predictions.without_leaks(leaked[score.cell.dataset, score.experiment.split])
+        except InputError as error:
+            raise InputError(f"{score.name}: {error}") from error
+        kept.append(replace(score, predictions=clean))
+    return kept
 
 
 _Runs = dict[tuple[int, tuple[int, int]], Score]

@@ -110,9 +110,9 @@ def read_frames(
     """
     timeline = read_timeline(path)
     length = timeline.length(fps)
-    if timeline.broken_off and length < frames:
+    if timeline.broken_off and length < step * frames:
         raise UnreadableVideoError(
-            f"{path} breaks off after {length} of {frames} frames: download it again or leave it out."
+            f"{path} breaks off after {length} of {step * frames} frames: download it again or leave it out."
         )
     wanted = (start + step * np.arange(frames)) % min(length, period or length)
     distinct, position = np.unique(wanted, return_inverse=True)

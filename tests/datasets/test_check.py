@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from i3d_lightning.datasets import contents, duplicates
-from i3d_lightning.datasets.check import Report, check
+from i3d_lightning.datasets.check import check
+from i3d_lightning.datasets.faults import Report
 from i3d_lightning.datasets.manifest import load_manifest
 
 CLASSES = ("Diving", "Lunges")
@@ -167,6 +168,68 @@ def test_a_check_that_was_stopped_goes_on(tiny_ucf, tmp_path, monkeypatch):
     assert len(looked) == len(set(looked)) == report.videos
     check("ucf101", tiny_ucf, [1], tmp_path)
     assert len(looked) == report.videos
+
+
+def test_of_three_copies_on_both_sides_each_is_named(tiny_ucf, tmp_path):
+    root = Path(shutil.copytree(tiny_ucf, tmp_path / "ucf101"))
+    data = load_manifest("ucf101", root, 1, tmp_path / "manifests").data
+    first, second, tested = data.train[0], data.train[1], data.test[0]
+    for other in (second, tested):
+        shutil.copy(first.path, other.path)
+    report = check("ucf101", root, [1], tmp_path / "manifests")
+    assert [(f.video, f.other) for f in report.of("leak")] == [(tested.id, first.id)]
+    (fault,) = report.of("duplicate")
+    assert {fault.video, *fault.other.split(", ")} == {first.id, second.id, tested.id}
+
+
+def test_what_a_file_shows_is_not_kept_as_what_it_showed_before(tiny_ucf, tmp_path, monkeypatch):
+    """A file that is written to while it is looked at is said to have changed, and nothing is kept of it."""
+    root, cache = Path(shutil.copytree(tiny_ucf, tmp_path / "ucf101")), tmp_path / "manifests"
+    changed, other = (v.path for v in load_manifest("ucf101", root, 1, cache).data.train[:2])
+    look = contents._look_at_video
+
+    def write_then_look(path: Path) -> contents.Content:
+        if path == changed:
+            shutil.copy(other, path)
+        return look(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(contents, "_look_at_video", write_then_look)
+        report = check("ucf101", root, [1], cache)
+    (fault,) = report.of("unreadable")
+    assert (Path(fault.video).name, fault.said) == (
+        changed.name, "it was changed while it was checked: check again"
+    )  # fmt: skip
+    assert not report.of("near-duplicate") and not report.of("duplicate")
+    (same,) = check("ucf101", root, [1], cache).of("duplicate")  # read anew, though no folder changed
+    assert {Path(same.video).name, Path(same.other).name} == {changed.name, other.name}
+
+
+def test_copies_whose_frames_are_minutes_apart_are_found(tmp_path, make_video, caplog):
+    for part in ("train", "test"):
+        (tmp_path / "mine" / part / "a").mkdir(parents=True)
+        shutil.move(make_video(frames=5 + len(part), fps=25), tmp_path / "mine" / part / "a" / "usual.mkv")
+    for name, size in (("train", (64, 48)), ("test", (96, 72))):
+        frames = pictures(6, size)
+        write(tmp_path / "mine" / name / "a" / "slow.avi", frames, Fraction(1, 50))
+    report = check("folder", tmp_path / "mine", [], tmp_path / "manifests")
+    assert ("test/a/slow.avi", "train/a/slow.avi") in {(f.video, f.other) for f in report.of("near-leak")}
+    assert "Not compared" not in caplog.text
+
+
+def pictures(count: int, size: tuple[int, int]) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [cv2.resize(random.integers(0, 256, (4, 5, 3), np.uint8), size) for _ in range(count)]
+
+
+def write(path: Path, frames: list[np.ndarray], rate: Fraction) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=rate)
+        stream.height, stream.width = frames[0].shape[:2]
+        for picture in frames:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
 
 
 def test_odd_rates_sizes_and_stills_are_named(tmp_path, make_video):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from i3d_lightning.datasets import manifest
-from i3d_lightning.datasets.manifest import identify, load_manifest
+from i3d_lightning.datasets import facts, manifest
+from i3d_lightning.datasets.facts import identify
+from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS, read_dataset
 from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.files import file_sha256
@@ -50,7 +51,7 @@ def reads(monkeypatch):
         found.append(path.name)
         return file_sha256(path)
 
-    monkeypatch.setattr(manifest, "file_sha256", count)
+    monkeypatch.setattr(facts, "file_sha256", count)
     return found
 
 
@@ -87,7 +88,7 @@ def test_it_is_made_once(load, root, monkeypatch, caplog):
     def witness(look):
         return lambda path, *more, **options: looked_at.append(str(path)) or look(path, *more, **options)
 
-    for name in ("read_dataset", "_read", "_watch"):
+    for name in ("read_dataset", "describe", "_watch"):
         monkeypatch.setattr(manifest, name, fail)
     for name in ("stat", "lstat", "scandir", "listdir", "open"):
         monkeypatch.setattr(os, name, witness(getattr(os, name)))
@@ -265,18 +266,18 @@ def test_a_damaged_manifest_is_made_again(load, root, tmp_path, caplog, spoil):
 
 
 def test_an_interrupted_scan_goes_on(load, root, reads, monkeypatch):
-    monkeypatch.setattr(manifest, "_AT_ONCE", 4)
-    read = manifest.probe
+    monkeypatch.setattr(facts, "_AT_ONCE", 4)
+    read = facts.probe
 
     def interrupted(path):
         if len(reads) > 9:
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(manifest, "probe", interrupted)
+    monkeypatch.setattr(facts, "probe", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load(root)
-    monkeypatch.setattr(manifest, "probe", read)
+    monkeypatch.setattr(facts, "probe", read)
     done = len(reads)
     made = load(root)
     assert len(reads) - done <= len(made.table) - 8

@@ -222,6 +222,8 @@ def test_half_downloaded(make_video, numbers, capfd, name, codec, container):
     with pytest.raises(UnreadableVideoError) as error:
         read_clip(path, 0, left + 1, fps=25.0, short_side=48)
     assert f"breaks off after {left} of {left + 1} frames" in sentence(error, path)
+    with pytest.raises(UnreadableVideoError, match=f"breaks off after {left} of 100 frames"):
+        read_clip(path, 2, 20, fps=25.0, short_side=48, step=5)  # it is no shorter for being seen sparsely
     assert capfd.readouterr() == ("", "")
 
 

@@ -189,14 +189,6 @@ def test_without_leaks_every_number_is_there_twice_and_judged_without():
     assert [(s.without_leaks, s.leaked) for s in Index(found)] == [(None, 0), (None, 2)]
 
 
-def test_a_video_that_leaks_in_one_split_alone_is_counted():
-    """HMDB-51's splits share test videos: one that is left out of one of them is still in another."""
-    one, two, three = (full_ft(0, 6, split=split, dataset="hmdb51") for split in (1, 2, 3))
-    one = replace(one, predictions=replace(one.predictions, leaked=np.arange(10) < 1))
-    (summary,) = (s for s in Index([one, two, three], exclude_leaks=True) if s.splits == (1, 2, 3))
-    assert (summary.sums.distinct, summary.leaked) == (10, 1)
-
-
 def test_where_nothing_but_leaks_was_tested_on_the_run_is_named():
     found = full_ft(0, 6)
     found = replace(found, predictions=replace(found.predictions, leaked=np.ones(10, bool)))

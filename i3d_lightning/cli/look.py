@@ -42,7 +42,7 @@ def table(
     from i3d_lightning.results.findings import findings
     from i3d_lightning.results.published import PaperNumbers
     from i3d_lightning.results.runs import collect
-    from i3d_lightning.results.scores import Index, scores, without_leaks
+    from i3d_lightning.results.scores import Index, scores, tests, without_leaks
 
     if exclude is not None:
         check_known("exclude", exclude, ("leaks",))
@@ -76,9 +76,10 @@ def table(
         else:
             print(overview.markdown(layout))
     elif which == "findings":
-        index = Index(without_leaks(found) if leaks else found, demo)
+        tested = tests(found)
+        index = Index(without_leaks(tested) if leaks else tested, demo)
         print(*findings(index), sep="\n")
-        if any(score.reading for score in found):
+        if any(score.reading for score in tested):
             print(tables.videos_note(index))
     else:
         print_paper_table(tables.paper_table(int(which), found, demo, exclude_leaks=leaks), format)

@@ -361,7 +361,7 @@ def as_latex(table: PaperTable) -> str:
 
 def all_tables(found: Iterable[Score], *, exclude_leaks: bool = False) -> dict[str, PaperTable]:
     """Make Tables 2 to 5, of the real data sets and of the rendered ones, where anything of them was run."""
-    scores = list(found)
+    scores = tests(found)
     kinds = {is_demo(score.experiment.dataset) for score in scores}
     indices = {demo: Index(scores, demo, exclude_leaks=exclude_leaks) for demo in sorted(kinds)}
     return {

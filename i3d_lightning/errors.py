@@ -33,13 +33,20 @@ def cannot_write(place: object, error: OSError) -> InputError:
     return InputError(f"Cannot write {place}: {error.strerror or error}; choose another folder.")
 
 
+_LINE = 160
+"""Characters that a list of known names may take in a message."""
+
+
 def unknown(kind: str, word: object, known: Iterable[str]) -> InputError:
     """Make the error for a misspelt name, which suggests the nearest known one."""
     known = sorted(known)
     near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    few = known if len(known) <= 20 else [*difflib.get_close_matches(str(word), known, n=5, cutoff=0), "..."]
-    return InputError(f"Unknown {kind} '{word}': {hint}Known are {', '.join(few)}.")
+    shown = ", ".join(known)
+    if len(shown) > _LINE:
+        few = difflib.get_close_matches(str(word), known, n=3, cutoff=0)
+        shown = f"{', '.join(few)} and {len(known) - len(few)} more"
+    return InputError(f"Unknown {kind} '{word}': {hint}Known are {shown}.")
 
 
 def check_known(kind: str, word: object, known: Collection[str]) -> None:

@@ -108,6 +108,25 @@ def test_the_four_go_through_the_command_line_into_the_table(i3d, videos, tmp_pa
     assert alone.index("fixed") < alone.index("layer-wise")
 
 
+@pytest.mark.slow
+def test_what_a_launcher_runs_elsewhere_holds_out_what_was_planned(i3d, videos, tmp_path):
+    recipe = {
+        "clips": {"short_side": 32, "crop": 32, "train_frames": 4, "test_frames": 6},
+        "training": {"workers": 0, "precision": "float32"},
+    }
+    content = {
+        "cells": [{"architecture": "r2plus1d_18", "protocol": "fixed", "dataset": "toy-csv"}],
+        "sweep": {"clips.test_frames": [6]},
+        "hold_out": 0.34,
+        "recipe": recipe,
+    }
+    (tmp_path / "frames.json").write_text(json.dumps(content))  # which is YAML too
+    i3d("sweep", "frames.json", f"--root={{toy-csv: {videos}}}", "--on=subprocess")
+    run = "frames/clips.test_frames=6/toy-csv-1/r2plus1d_18-rgb/kinetics/fixed/seed0"
+    result = json.loads((tmp_path / "runs" / run / "result.json").read_text())
+    assert (result["tested_on"], result["videos"], result["train_videos"]) == ("held out of train", 3, 6)
+
+
 def test_they_are_found_through_an_entry_point(i3d, videos, tmp_path):
     """As those of an installed package."""
     installed = tmp_path / "site"

@@ -17,7 +17,7 @@ from i3d_lightning.datasets.ucf101 import read_ucf101
 from i3d_lightning.demo import DemoSettings, render_demo
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.launch import LAUNCHERS
-from i3d_lightning.recipe import Recipe, Training, compose, plain
+from i3d_lightning.recipe import Recipe, Training, compose, merge, plain
 from i3d_lightning.results.runs import collect
 from i3d_lightning.study import planner
 from i3d_lightning.study.cells import pretraining_of
@@ -126,14 +126,25 @@ def test_a_grid_runs_the_longest_way_of_each_architecture(path, few, smallest):
     _run(path, few, tuple(a.name for a in networks.paper()))
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
-def test_every_cell_of_a_grid_can_be_built(path):
+@pytest.mark.parametrize("path", [*GRIDS, *SWEEPS], ids=lambda path: path.stem)
+def test_every_cell_of_a_grid_or_sweep_can_be_built(path):
+    """With its pretraining, and with each setting of a sweep."""
     described = read_sweep(path).grid if path in SWEEPS else read_grid(path)
     planned = plan(described.cells, Workspace(), settings=described.settings, dry=True)
+    if path in SWEEPS:
+        roots = {name: Path() for name in ("ucf101", "hmdb51", "kinetics")}
+        for tried in read_sweep(path).settings.values():
+            plan(described.cells, Workspace(), roots=roots, settings=_also(described, tried), dry=True)
     kinds = {(c.experiment.architecture, c.experiment.stream): c for c in planned.cells.values()}
     for cell in kinds.values():
         with FakeTensorMode():  # 80 million parameters need not be drawn
             assert networks.build(cell.experiment, 10, cell.recipe).classifier is not None
+
+
+def _also(described, tried):
+    """The settings of a sweep's grid with those that are tried."""
+    changes = [{part: {name: value}} for key, value in tried.items() for part, name in [key.split(".")]]
+    return lambda cell: merge(described.settings(cell), *(changes if cell in described.cells else ()))
 
 
 @pytest.mark.parametrize("path", [p for p in RECIPES if not p.stem.startswith("demo")], ids=lambda p: p.stem)
@@ -180,7 +191,8 @@ def test_a_sweep_chooses_the_rate_of_the_recipe_beside_it(path):
     recipe, sweep = CONTENTS[path]["recipe"], CONTENTS[path.with_name(f"{path.stem}-sweep.yaml")]
     rates = sweep["sweep"]["training.learning_rate"]
     assert recipe["training"].pop("learning_rate") in rates
-    assert sweep["recipe"] == recipe
+    assert "recipe" not in sweep  # which pretraining would take over, where it is run first
+    assert sweep["recipes"] == {CONTENTS[path]["dataset"]: recipe}
     assert {cell["split"] for cell in sweep["cells"]} == {1}
     assert 0 < sweep["hold_out"] < 0.5
 

@@ -58,7 +58,8 @@ def sweep(
         runs[setting] = overview.done
         failed += [f"{setting}/{cell.name}: {why}" for cell, why in overview.failed.items()]
     if ranks.is_first():
-        _show(choose(runs), wanted, runs, space.root)
+        tried = {setting: [cell.experiment for cell in cells] for setting, cells in planned.cells.items()}
+        _show(choose(runs, tried), wanted, runs, space.root)
     failure = ""
     if failed:
         many = len(planned.pretraining.cells) + sum(map(len, planned.cells.values()))
@@ -89,6 +90,7 @@ def _show(choices: Sequence[Any], wanted: Any, runs: Mapping[str, Sequence[Any]]
             "setting": choice.best.setting,
             "changes": wanted.settings.get(choice.best.setting, {}),
             "as_good": choice.as_good,
+            "left_out": choice.left_out,
             "edges": wanted.edges(choice.best.setting),
         }
         for choice in choices
@@ -122,6 +124,8 @@ def _show(choices: Sequence[Any], wanted: Any, runs: Mapping[str, Sequence[Any]]
     print_frame(shown, None, f"{note}: it chooses settings, and is no test result.")
     for choice, chosen in zip(choices, best, strict=True):
         print(f"{' '.join(choice.cell)}: {_verdict(choice)}")
+        for setting in choice.left_out:
+            print(f"  warning: {setting} is left out: not all of its runs are complete.")
         for edge in chosen["edges"]:
             print(f"  warning: {edge}: extend the sweep.")
     print(f"Stored in {root / 'sweep.json'} and {root / 'sweep.csv'}.")
@@ -130,7 +134,7 @@ def _show(choices: Sequence[Any], wanted: Any, runs: Mapping[str, Sequence[Any]]
 def _verdict(choice: Any) -> str:
     """What is best, and how sure that is, in words."""
     if len(choice.tried) == 1:
-        return f"{choice.best.setting}, the only one."
+        return f"{choice.best.setting}, the only one{' that is complete' if choice.left_out else ''}."
     if not choice.as_good:
         return f"{choice.best.setting}, clearly."
     others = " or ".join(choice.as_good)

@@ -204,6 +204,9 @@ def train_and_test(job: Job, network: VideoNetwork, groups: ParameterGroups | No
     if trainer.is_global_zero:
         log.info("  %s.", course)
         _warn_of_statistics(training.batchnorm_momentum, course.steps * trainer.accumulate_grad_batches)
+        _warn_of_few(
+            course.clips // trainer.world_size, trainer.accumulate_grad_batches, training.device_batch
+        )
     trainer.fit(stream, data)
 
     logged = ("fit/loss", "fit/top1", "val/loss", "val/top1")
@@ -232,6 +235,16 @@ def _warn_of_statistics(momentum: float, updates: int) -> None:
         log.warning(
             "  BatchNorm's running statistics are updated %d times, and %.0f %% of them stays from before: "
             "raise --recipe.training.batchnorm_momentum (%g).", updates, 100 * left, momentum,
+        )  # fmt: skip
+
+
+def _warn_of_few(clips: int, parts: int, most: int) -> None:
+    """Say so where a device's clips of a step divide so badly that BatchNorm takes few of them together."""
+    if 2 * (clips // parts) <= min(clips, most):
+        log.warning(
+            "  BatchNorm takes %d clips together where it could take %d, as the %d that a device has of a "
+            "step divide no better: choose another --recipe.training.batch_size or device_batch.",
+            clips // parts, min(clips, most), clips,
         )  # fmt: skip
 
 

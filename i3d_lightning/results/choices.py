@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import logsumexp
 
+from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.results.predictions import Predictions
 from i3d_lightning.results.runs import Run
 from i3d_lightning.results.scores import Cell, Index, Score, Summary, scores
@@ -49,30 +50,50 @@ class Choice:
         best: The one of the highest top-1; of equal ones, that of the lowest cross-entropy.
         as_good: Names of those that the held-out videos do not tell from the best: the 95 % interval of the
             paired difference contains 0.
+        left_out: Names of those with which not all of its runs are complete.
     """
 
     cell: Cell
     tried: tuple[Tried, ...]
     best: Tried
     as_good: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
-def choose(runs: Mapping[str, Iterable[Run]]) -> list[Choice]:
-    """Find the best setting of every cell that runs are of.
+def choose(runs: Mapping[str, Iterable[Run]], planned: Mapping[str, Iterable[Experiment]]) -> list[Choice]:
+    """Find the best setting of every cell, of those with which all its runs are complete.
 
     Args:
         runs: By the name of a setting, the runs with it.
+        planned: By the name of a setting, all that were to be run with it.
     """
     found: dict[Cell, dict[str, list[Score]]] = {}
     for setting, some in runs.items():
         for score in scores(some):
             found.setdefault(score.cell, {}).setdefault(setting, []).append(score)
-    return [_choice(cell, by_setting) for cell, by_setting in found.items()]
+    choices = []
+    for cell, by_setting in found.items():
+        wanted = {setting: _runs_of(cell, experiments) for setting, experiments in planned.items()}
+        complete = {name: some for name, some in by_setting.items() if len(some) == wanted[name]}
+        left_out = tuple(name for name, number in wanted.items() if number and name not in complete)
+        if complete:
+            choices.append(replace(_choice(cell, complete), left_out=left_out))
+    return choices
 
 
-def _choice(cell: Cell, by_setting: Mapping[str, Sequence[Score]]) -> Choice:
-    most = max(len(some) for some in by_setting.values())
-    complete = {setting: some for setting, some in by_setting.items() if len(some) == most}
+def _runs_of(cell: Cell, experiments: Iterable[Experiment]) -> int:
+    """How many of the experiments are of a cell; of a fusion, how many pairs."""
+    streams = ("rgb", "flow") if cell.stream == FUSION else (cell.stream,)
+    of_cell = [
+        e
+        for e in experiments
+        if Cell(e.architecture, cell.stream, e.pretraining, e.protocol, e.dataset) == cell
+    ]
+    halves = [{replace(e, stream=FUSION) for e in of_cell if e.stream == stream} for stream in streams]
+    return len(set.intersection(*halves))
+
+
+def _choice(cell: Cell, complete: Mapping[str, Sequence[Score]]) -> Choice:
     # To the index each setting makes a cell of its own, so that it can be summarised and compared.
     names = {setting: cell._replace(protocol=f"{cell.protocol} {setting}") for setting in complete}
     index = Index(

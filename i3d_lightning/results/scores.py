@@ -86,6 +86,7 @@ class Score:
         """Give the machine-readable line of `i3d experiment --json`."""
         return {
             "run": self.name,
+            "tested_on": self.tested_on,
             **{name: value and round(value, 4) for name, value in self.predictions.as_json().items()},
             "tested_on": self.tested_on,
             "videos": len(self.predictions.ids),

@@ -40,7 +40,7 @@ def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, .
         return ()
     known = known_pretraining(architecture)
     if network.images and data.images:
-        return (NONE,)
+        return () if way.from_video else (NONE,)
     if network.images and way.control:
         return tuple(word for word in known if word != NONE and not sees_video(word))
     if network.images or data.images:

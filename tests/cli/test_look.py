@@ -9,7 +9,11 @@ import pytest
 from results.made import write_run
 
 from i3d_lightning.cli.main import main
+from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.results.runs import collect
+from i3d_lightning.results.scores import scores
+from i3d_lightning.results.tables import all_tables
 
 RUN = Experiment("i3d", "rgb", "kinetics", "full-ft", "ucf101")
 
@@ -36,6 +40,21 @@ def test_every_table_gives_both_numbers_where_leaks_are_excluded(tmp_path, capsy
     findings = shown(capsys, "table", "findings", runs, "--exclude=leaks")
     assert "Test videos that are trained on too are left out. Videos: ucf101: 12 test videos" in findings
     assert "2 of them trained on too" in findings
+
+
+@pytest.mark.parametrize("part", [DEVELOPMENT, HELD_OUT])
+def test_videos_that_settings_are_chosen_on_judge_no_conclusion_and_are_named_in_json(tmp_path, capsys, part):
+    for cell in (RUN, replace(RUN, pretraining="none", protocol="origin")):
+        for stream in ("rgb", "flow"):
+            right = 150 if cell is RUN else 50
+            for place, tested_on in (("chosen", part), ("tested", "test")):
+                reading = {"tested_on": tested_on}
+                write_run(tmp_path / place, replace(cell, stream=stream), right, 200, reading)
+    assert "supported" in shown(capsys, "table", "findings", f"--runs={tmp_path / 'tested'}")
+    assert "supported" not in shown(capsys, "table", "findings", f"--runs={tmp_path / 'chosen'}")
+    lines = shown(capsys, "table", "--json", f"--runs={tmp_path / 'chosen'}")
+    assert lines.count(f'"tested_on": "{part}"') == 6
+    assert all_tables(scores(collect(tmp_path / "chosen"))) == {}
 
 
 def test_what_else_might_be_excluded_is_unknown(tmp_path, capsys):

@@ -133,6 +133,8 @@ def test_what_is_held_out_and_has_the_content_of_a_training_video_leaks():
     copies = tuple(replace(v, sha256=split.train[0].sha256) if v == split.test[0] else v for v in sources)
     again = without_test(DatasetSplit("x", 1, ("a", "b"), copies, ()), 0.4)
     assert [v.leaked for v in again.test] == [True] + [False] * (len(split.test) - 1)
+    looked = DatasetSplit("x", 1, ("a", "b"), copies, (), near_duplicates=True)
+    assert not without_test(looked, 0.4).near_duplicates  # not among training videos
 
 
 def test_one_group_cannot_be_held_out():

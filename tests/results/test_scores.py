@@ -213,6 +213,7 @@ def test_the_json_line_has_what_scripts_rely_on():
     line = full_ft(0, 9, stream="rgb+flow").as_json()
     assert line == {
         "run": "ucf101-1/i3d-rgb+flow/kinetics/full-ft/seed0",
+        "tested_on": "test",
         "top1": 90.0,
         "top5": None,
         "tested_on": "test",

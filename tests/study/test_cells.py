@@ -65,6 +65,13 @@ def test_the_only_cell_outside_the_paper_is_the_image_network_itself():
     assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics")
 
 
+def test_on_images_that_teach_nothing_a_random_network_is_trained_but_never_frozen(monkeypatch):
+    pictures = dataclasses.replace(DATASETS["imagenet"], name="pictures", teaches=None)
+    monkeypatch.setitem(DATASETS._known, "pictures", pictures)
+    found = {way.name: pretrainings("convnet", way.name, "pictures") for way in PROTOCOLS}
+    assert found == {"origin": ("none",), "fixed": (), "full-ft": ()}
+
+
 @pytest.mark.parametrize(
     ("field", "typo", "hint"),
     [

@@ -127,7 +127,8 @@ def test_a_cell_survives_the_way_to_another_process(tmp_path):
     space = Workspace(tmp_path / "runs", tmp_path / "cache", "mine", {"devices": 2})
     training = {name: value for name, value in TINY["training"].items() if name != "stages"}
     settings = {**TINY, "training": training}
-    for cell in plan([experiment], space, settings=lambda _: settings).cells.values():
+    for planned in plan([experiment], space, settings=lambda _: settings).cells.values():
+        cell = dataclasses.replace(planned, hold_out=0.25)
         save_cell(cell, space, ["plugin"], tmp_path / "cell.json")
         content = json.loads((tmp_path / "cell.json").read_text())
         assert load_cell(content) == (dataclasses.replace(cell, root=cell.root.absolute()), space)

@@ -468,3 +468,17 @@ def test_the_seed_is_part_of_what_a_run_is(tiny_ucf, tmp_path, fixed_run, space,
     shutil.copy(fixed_run.folder / "fingerprint.json", place.folder(other))
     with pytest.raises(InputError, match=r"experiment\.seed was 0, now 7"):
         run_one(other, place, root=tiny_ucf, weights=pretrained)
+
+
+def test_batch_normalisation_that_is_not_what_one_would_think_is_said(tiny_ucf, tmp_path, caplog):
+    """Of 7 clips 6 do not fit: they are taken one by one; and 14 updates leave old statistics."""
+    seven = {"batch_size": 7, "reference_batch": 7, "device_batch": 6, "steps": 2, "stages": [[1, 0.1]]}
+    origin = Experiment("i3d", "rgb", "none", "origin", "ucf101")
+    run_one(
+        origin,
+        Workspace(tmp_path / "runs", tmp_path / "cache"),
+        root=tiny_ucf,
+        changes=merge(TINY, {"training": seven}),
+    )
+    assert "BatchNorm takes 1 clips together where it could take 6, as the 7 that a device has" in caplog.text
+    assert "statistics are updated 14 times, and 23 % of them stays from before" in caplog.text

@@ -88,7 +88,6 @@ class Score:
             "run": self.name,
             "tested_on": self.tested_on,
             **{name: value and round(value, 4) for name, value in self.predictions.as_json().items()},
-            "tested_on": self.tested_on,
             "videos": len(self.predictions.ids),
             "groups": len(set(self.predictions.groups)),
             "leaked": int(self.predictions.leaked.sum()),

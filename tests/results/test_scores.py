@@ -216,7 +216,6 @@ def test_the_json_line_has_what_scripts_rely_on():
         "tested_on": "test",
         "top1": 90.0,
         "top5": None,
-        "tested_on": "test",
         "videos": 10,
         "groups": 10,
         "leaked": 0,

@@ -86,12 +86,13 @@ def read_sweep(path: Path) -> Sweep:
         raise InputError(f"{path} is no sweep: it needs 'sweep', see docs/recipes.md; i3d grid runs a grid.")
     content = dict(content)
     tried, share = content.pop("sweep"), content.pop("hold_out", None)
+    grid = grid_of(content, path)  # which knows a misspelt hold_out for what it is
     if type(share) not in (int, float) or not 0 <= share <= MOST_HELD_OUT:
         raise InputError(
             f"{path}: hold_out is {share!r}, but must be a number from 0 to {MOST_HELD_OUT}, the share of "
             "the training videos to choose on (0 on a development set alone)."
         )
-    return Sweep(grid_of(content, path), _combinations(tried, path), float(share))
+    return Sweep(grid, _combinations(tried, path), float(share))
 
 
 def _combinations(tried: Any, path: Path) -> dict[str, dict[str, Any]]:

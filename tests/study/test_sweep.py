@@ -128,6 +128,7 @@ def test_the_largest_and_smallest_tried_are_edges(tmp_path):
         ({"hold_out": 0.95}, "hold_out is 0.95"),
         ({"hold_out": None}, "hold_out is None"),
         ({"hold_out": "much"}, "hold_out is 'much'"),
+        ({"holdout": 0.2}, "Unknown word .* 'holdout'"),
         ({"cells": []}, "it needs a list 'cells'"),
     ],
 )

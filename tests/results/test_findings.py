@@ -14,7 +14,7 @@ from scipy.stats import binom
 
 from i3d_lightning.experiment import FUSION
 from i3d_lightning.results.findings import CONCLUSIONS, findings, flow_beats_rgb_on_the_targets
-from i3d_lightning.results.published import PUBLISHED, PaperNumbers
+from i3d_lightning.results.published import PUBLISHED, PaperNumbers, PublishedDifference
 from i3d_lightning.results.scores import Cell, Index
 from i3d_lightning.results.verdicts import LEVEL
 
@@ -118,16 +118,6 @@ def _noise(name: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Difference:
-    difference: float
-    low: float
-    high: float
-    p: float
-    videos: int
-    groups: None = None
-
-
-@dataclass(frozen=True)
 class Chance:
     """Networks that are all equally good: what each scores is the luck of so many videos."""
 
@@ -152,10 +142,12 @@ class Chance:
     def draws(self, cell: Cell, beside=()) -> np.ndarray:
         return self.top1(cell) + self.error * _noise("/".join(cell))
 
-    def compare(self, one: Cell, other: Cell) -> _Difference:
+    def compare(self, one: Cell, other: Cell) -> PublishedDifference:
         difference, error = self.top1(other) - self.top1(one), sqrt(2) * self.error
         p = 2 * float(ndtr(-abs(difference) / error))
-        return _Difference(difference, difference - 1.96 * error, difference + 1.96 * error, p, self.videos)
+        return PublishedDifference(
+            difference, difference - 1.96 * error, difference + 1.96 * error, p, self.videos
+        )
 
 
 def test_chance_supports_and_contradicts_as_seldom_as_the_level_says():

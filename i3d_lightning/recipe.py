@@ -43,6 +43,10 @@ class Range:
 NO_EFFECT = "no effect"
 """Marks a setting that changes how a result is computed, but not what it is."""
 
+LATER = "later"
+"""Marks a setting that came later: at its default, which is what was done before, it is left out of identities, so
+that runs and features from before stay what they are."""
+
 Number = Annotated[int, Range(1, 100_000)]
 Steps = Annotated[int, Range(1, 100_000_000)]
 Start = Annotated[int, Range(0, 100_000_000)]
@@ -90,6 +94,13 @@ class Clips(Settings):
             training; the paper names it as future work, so it is 0.
         mean: What is subtracted from red, green and blue in [0, 1].
         std: What they are divided by then; 0.5 and 0.5 give [-1, 1], as I3D takes them.
+        aspect: Width / height that frames are squeezed to, whatever theirs is; 0 keeps it.
+        interpolation: How frames are resized: by `ffmpeg`, whose bilinear filter averages when it shrinks; or as
+            other networks' authors did, by PyTorch's `bilinear` filter, which does not (rounded to 8 bits; not
+            rounded as `bilinear-float`), or by the same one with `antialias`.
+        views: What is seen of a video at test: `whole`, its first `test_frames` frames; or so many clips of
+            `train_frames` at equal distances in all of it, times so many squares along the longer side of each, as
+            in `10x3`, over which logits are averaged.
     """
 
     fps: Annotated[float, Range(0.01, 1000)] = 25.0
@@ -104,9 +115,12 @@ class Clips(Settings):
     photometric_jitter: Share = 0.0
     mean: tuple[Mean, Mean, Mean] = (0.5, 0.5, 0.5)
     std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
+    aspect: Annotated[float, Range(0, 10), LATER] = 0.0
+    interpolation: Annotated[Literal["ffmpeg", "bilinear", "bilinear-float", "antialias"], LATER] = "ffmpeg"
+    views: Annotated[str, LATER] = "whole"
 
     def check(self) -> None:
-        """Refuse crops larger than frames, parts of snapshots, and mirror images that are not trained on."""
+        """Refuse crops larger than frames, parts of snapshots, and views that are none or not trained on."""
         for name in ("crop", "test_crop"):
             if getattr(self, name) > self.short_side:
                 raise InputError(
@@ -123,6 +137,19 @@ class Clips(Settings):
                 "clips.test_flip is true, but clips.flip is false, as where classes differ by direction: a "
                 "network that must not learn from mirror images cannot be tested on them, drop one of them."
             )
+        if self.views != "whole" and not _VIEWS.fullmatch(self.views):
+            raise InputError(
+                f"clips.views is '{self.views}', but must be 'whole', or clips times squares of each, such as "
+                "10x3, 5x1 or 1x1 (1 or 3 squares)."
+            )
+
+    @property
+    def clips_and_squares(self) -> tuple[int, int]:
+        """Views of a video at test: clips, and squares of each; (1, 1) also where it is seen whole."""
+        if self.views == "whole":
+            return 1, 1
+        clips, squares = self.views.split("x")
+        return int(clips), int(squares)
 
     @property
     def test_side(self) -> int:
@@ -130,7 +157,11 @@ class Clips(Settings):
         return self.test_crop or self.crop
 
 
-PREPROCESSING = ("fps", "short_side", "crop", "mean", "std")
+FFMPEG, WHOLE = "ffmpeg", "whole"
+
+_VIEWS = re.compile("[1-9][0-9]?x[13]")
+
+PREPROCESSING = ("fps", "short_side", "crop", "mean", "std", "aspect", "interpolation")
 """Settings of `Clips` that belong to weights: frames prepared in another way are not what they learnt on."""
 
 
@@ -374,6 +405,18 @@ def without_effect(settings: type) -> frozenset[str]:
     return frozenset(
         name for name, hint in _hints(settings).items() if NO_EFFECT in getattr(hint, "__metadata__", ())
     )
+
+
+def identifying(settings: Settings) -> dict[str, Any]:
+    """Give settings as plain data for an identity: without those that came later and are at their default."""
+    later = {
+        name for name, hint in _hints(type(settings)).items() if LATER in getattr(hint, "__metadata__", ())
+    }  # type: ignore[arg-type]
+    return {
+        f.name: plain(getattr(settings, f.name))
+        for f in dataclasses.fields(settings)  # type: ignore[arg-type]
+        if f.name not in later or getattr(settings, f.name) != f.default
+    }
 
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}")

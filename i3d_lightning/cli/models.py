@@ -74,6 +74,8 @@ def weights_list(pattern: str = "*", json: bool = False) -> None:
         pattern: Only names that match this, such as `*flow*`.
         json: Print one JSON object a line.
     """
+    from i3d_lightning.experiment import stages
+    from i3d_lightning.pretraining import self_supervised
     from i3d_lightning.weights import list_weights
 
     entries = list_weights(pattern)
@@ -84,7 +86,13 @@ def weights_list(pattern: str = "*", json: bool = False) -> None:
         return
     from rich.table import Table
 
-    grid = Table("name", "stream", "pretraining", "top-1", "top-5", "licence", "source", box=None)
+    columns = ("name", "stream", "pretraining", "clip", "top-1", "top-5", "views", "licence", "source")
+    grid = Table(*columns, box=None)
     for e in entries:
-        grid.add_row(e.name, e.stream, e.pretraining, f"{e.top1:.1f}", f"{e.top5:.1f}", e.licence, e.source)
+        top1, top5 = ("–" if top is None else f"{top:.1f}" for top in (e.top1, e.top5))
+        clip = f"{e.clips.train_frames} at {e.clips.fps:.3g} fps, {e.clips.test_side} px"
+        pretraining = f"{e.pretraining}*" if self_supervised(stages(e.pretraining)) else e.pretraining
+        grid.add_row(e.name, e.stream, pretraining, clip, top1, top5, e.views, e.licence, e.source)
     print_rich(grid)
+    if any(self_supervised(stages(e.pretraining)) for e in entries):
+        print("* self-supervised: no labels were seen.")

@@ -43,7 +43,7 @@ class Predictor:
         self.flow = weights.flow or Flow()
         self.sources: list[Frames] = []
         if weights.stream != "flow":
-            self.sources.append(RGBFrames(self.clips.fps, self.clips.short_side, self.clips.snapshot))
+            self.sources.append(RGBFrames.of(self.clips))
         if weights.stream != "rgb":
             self.sources.append(FlowFromFrames(self.clips.fps, self.clips.short_side))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from i3d_lightning.datasets.registry import DATASETS, teacher
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
+from i3d_lightning.experiment import NONE, RANDOM, STREAMS, UNTAUGHT, Experiment, stages
 from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
 from i3d_lightning.weights import list_weights
 
 
 def sees_video(pretraining: str) -> bool:
     """Say whether weights with this pretraining have seen video."""
-    images = {d.teaches for d in DATASETS if d.images}
+    images = {d.teaches for d in DATASETS if d.images} | {c.name for c in CORPORA if not c.video}
     return any(stage not in images for stage in stages(pretraining))
 
 
@@ -30,7 +31,8 @@ def known_pretraining(architecture: str) -> list[str]:
 
 def all_pretraining() -> list[str]:
     """List the pretraining that weights of any network may have."""
-    return list(dict.fromkeys(word for a in ARCHITECTURES for word in known_pretraining(a.name)))
+    words = dict.fromkeys(word for a in ARCHITECTURES for word in known_pretraining(a.name))
+    return [*words, RANDOM]
 
 
 def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, ...]:
@@ -41,15 +43,18 @@ def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, .
     known = known_pretraining(architecture)
     if network.images and data.images:
         return () if way.from_video else (NONE,)
+    control = (RANDOM,) if way.control and data.teaches is None else ()
     if network.images and way.control:
-        return tuple(word for word in known if word != NONE and not sees_video(word))
+        return (*(word for word in known if word != NONE and not sees_video(word)), *control)
     if network.images or data.images:
         return ()
-    return tuple(word for word in known if sees_video(word) == way.from_video)
+    return (*(word for word in known if sees_video(word) == way.from_video), *control)
 
 
 def is_control(experiment: Experiment) -> bool:
-    """Say whether a cell lies outside the paper: the network of images on videos, frame by frame."""
+    """Say whether a cell is a control: the network of images on videos, frame by frame, or random features."""
+    if experiment.pretraining == RANDOM:
+        return True
     return ARCHITECTURES[experiment.architecture].images and not DATASETS[experiment.dataset].images
 
 
@@ -90,6 +95,8 @@ def _why(experiment: Experiment, protocol: Protocol) -> str:
         )
     if data.teaches is not None and not protocol.pretrains:
         return f"training on {data.name} is itself the pretraining"
+    if experiment.pretraining == RANDOM:
+        return "random features are a control, which only frozen ones of a target can be"
     known = known_pretraining(experiment.architecture)
     if experiment.pretraining not in known:
         images = {d.teaches for d in DATASETS if d.images}
@@ -100,7 +107,7 @@ def _why(experiment: Experiment, protocol: Protocol) -> str:
 
 
 def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
-    """Choose what a protocol starts from where nothing is said: scratch, or Kinetics.
+    """Choose what a protocol starts from where nothing is said: scratch, or Kinetics, or what was published.
 
     Raises:
         InputError: It cannot start from anything.
@@ -108,12 +115,16 @@ def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
     valid = pretrainings(architecture, protocol, dataset)
     if not valid:
         check(Experiment(architecture, ARCHITECTURES[architecture].streams[0], NONE, protocol, dataset))
-    return valid[0]
+    published = {e.pretraining for e in list_weights() if e.architecture == architecture}
+    taught_here = bool(DATASETS[dataset].family)
+    if taught_here or not PROTOCOLS[protocol].from_video:
+        return valid[0]
+    return next((word for word in valid if word in published), valid[0])
 
 
 def pretraining_of(experiment: Experiment) -> Experiment | None:
     """Name the run that makes the weights an experiment starts from, None where no data set teaches them."""
-    if experiment.pretraining == NONE:
+    if experiment.pretraining in UNTAUGHT:
         return None
     *earlier, last = stages(experiment.pretraining)
     dataset = teacher(last, DATASETS[experiment.dataset].family) or teacher(last, "")

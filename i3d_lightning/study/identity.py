@@ -16,7 +16,7 @@ from i3d_lightning.flow.image_folders import state_of
 from i3d_lightning.flow.store import VERSION as FLOW_VERSION
 from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
-from i3d_lightning.recipe import Recipe, Training, plain, without_effect
+from i3d_lightning.recipe import Recipe, Training, identifying, plain, without_effect
 from i3d_lightning.training.features import VERSION
 
 AUGMENTATION = ("flip", "photometric_jitter")
@@ -24,7 +24,7 @@ AUGMENTATION = ("flip", "photometric_jitter")
 
 
 def features_identity(
-    experiment: Experiment, recipe: Recipe, weights: str | None, from_images: bool
+    experiment: Experiment, recipe: Recipe, weights: str | None, new_layers: bool
 ) -> dict[str, Any]:
     """List all that a frozen feature depends on, but for the video itself.
 
@@ -32,11 +32,11 @@ def features_identity(
         experiment: The experiment that they are for.
         recipe: Its settings, with the precision that it computes in.
         weights: The sha256 of the weights, None for none.
-        from_images: Whether it is made from a network of images, so that layers they do not cover are new.
+        new_layers: Whether some of its layers are new: all, or those that a network of images does not cover.
     """
     architecture = ARCHITECTURES[experiment.architecture]
     # A shorter video is looped to the length of a training clip, so that length counts too.
-    clips = {name: value for name, value in plain(recipe.clips).items() if name not in AUGMENTATION}
+    clips = {name: value for name, value in identifying(recipe.clips).items() if name not in AUGMENTATION}
     identity = {
         "network": f"{architecture.name} {experiment.stream}, version {architecture.version}",
         "features": VERSION,
@@ -48,8 +48,8 @@ def features_identity(
         source = recipe.flow.source
         if recipe.flow.images:  # of which the state counts, not the place
             source = state_of(source)
-        identity["flow"] = {"version": FLOW_VERSION, **plain(recipe.flow), "source": source}
-    if from_images:
+        identity["flow"] = {"version": FLOW_VERSION, **identifying(recipe.flow), "source": source}
+    if new_layers:
         identity["new layers"] = {"first_layer": recipe.training.first_layer, "seed": experiment.seed}
     return identity
 
@@ -82,10 +82,10 @@ def run_identity(
     if hold_out:  # never averaged with a test, see `settings_of`
         identity["hold_out"] = float(hold_out)
     if protocol.trains_by_steps:
-        settings = plain(recipe.training)
+        settings = identifying(recipe.training)
         ignored = {"precision", *without_effect(Training)}
         identity["training"] = {name: value for name, value in settings.items() if name not in ignored}
-        identity["clips"] = plain(recipe.clips)
+        identity["clips"] = identifying(recipe.clips)
         identity["processes"] = processes
     return identity
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from i3d_lightning.datasets.registry import DATASETS, root_of
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
+from i3d_lightning.experiment import RANDOM, STREAMS, UNTAUGHT, Experiment, stages
 from i3d_lightning.files import write_atomically
 from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.networks.registry import ARCHITECTURES
@@ -69,8 +69,10 @@ class Cell:
             )
 
     @property
-    def from_images(self) -> bool:
-        """Whether it is made from the network of images, whose weights do not cover all of its layers."""
+    def new_layers(self) -> bool:
+        """Whether layers are new that features come from: all, or those that a network of images does not cover."""
+        if self.experiment.pretraining == RANDOM:
+            return True
         taught = stages(self.experiment.pretraining)
         itself = ARCHITECTURES[self.experiment.architecture].images
         return bool(taught) and not itself and not sees_video(self.experiment.pretraining)
@@ -119,7 +121,7 @@ def plan(
     chosen = tuple(dict.fromkeys(wanted))
     for stream, said in (weights or {}).items():
         check_known("stream", stream, STREAMS)
-        if said is not None and not any(e.stream == stream and e.pretraining != NONE for e in chosen):
+        if said is not None and not any(e.stream == stream and e.pretraining not in UNTAUGHT for e in chosen):
             raise InputError(
                 f"No {stream} network is to start from weights; pretraining 'none' starts from scratch: drop "
                 f"--weights {said}, or say --pretraining."
@@ -168,7 +170,7 @@ class _Planner:
     ) -> tuple[str | None, str | None, Experiment | None, Preprocessing]:
         """Weights and their sha256, or a planned pretraining, and the preprocessing that comes with it."""
         said = self.weights.get(experiment.stream) if given else None
-        if experiment.pretraining == NONE:
+        if experiment.pretraining in UNTAUGHT:
             return None, None, None, (None, None)
         if said is not None and experiment.pretraining_seed:
             raise InputError(
@@ -176,7 +178,7 @@ class _Planner:
                 f"{experiment.pretraining_seed}: drop --weights or --pretraining_seeds."
             )
         if said is not None:
-            found = load_weights(said)
+            found = load_weights(said, architecture=experiment.architecture)
             _check_weights(experiment, found)
             return said, found.sha256, None, _preprocessing(experiment, found)
         before = pretraining_of(experiment)

@@ -34,6 +34,7 @@ def recipe_for(
     usual = DATASETS[experiment.dataset].recipe_for(experiment)
     without = compose(
         Recipe(clips=architecture.clips, training=Training(device_batch=architecture.device_batch)),
+        {"training": architecture.training},
         usual,
         theirs,
     )

@@ -24,7 +24,7 @@ from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT, DatasetSplit
 from i3d_lightning.errors import InputError
-from i3d_lightning.experiment import Experiment, after
+from i3d_lightning.experiment import RANDOM, Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.flow import FlowStore
 from i3d_lightning.flow.image_folders import folder_of_images
@@ -115,7 +115,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
             return _known(done)
         _check_precision(cell, recipe, folder)
         _check_processes(identity.get("processes"), _processes(cell), folder)
-        weights = load_weights(start, sha256) if start is not None else None
+        weights = load_weights(start, sha256, experiment.architecture) if start is not None else None
         job = Job(
             experiment,
             recipe,
@@ -158,7 +158,7 @@ def identity_of(cell: Cell, space: Workspace, processes: int | None) -> dict[str
 
 
 def _identify(cell: Cell, recipe: Recipe, data: str, weights: str | None, processes: int | None) -> _Resolved:
-    features = features_identity(cell.experiment, recipe, weights, cell.from_images)
+    features = features_identity(cell.experiment, recipe, weights, cell.new_layers)
     identity = run_identity(cell.experiment, recipe, features, data, processes, cell.hold_out)
     return _Resolved(recipe, features, identity)
 
@@ -194,7 +194,9 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
 def _start(cell: Cell, space: Workspace) -> tuple[str | None, str | None]:
     """The weights that a cell starts from, by name or path, and their sha256."""
     if cell.parent is None:
-        return cell.weights, cell.weights and load_weights(cell.weights, cell.sha256).sha256
+        return cell.weights, cell.weights and load_weights(
+            cell.weights, cell.sha256, cell.experiment.architecture
+        ).sha256
     folder = space.folder(cell.parent)
     before = load_run(folder)
     if before is None:
@@ -253,6 +255,10 @@ def _announce(cell: Cell, job: Job) -> None:
         len(data.classes), absent,
         precision.describe(job.recipe.training.precision, job.recipe.training.compile),
     )  # fmt: skip
+    if job.experiment.pretraining == RANDOM:
+        log.warning(
+            "  Its weights are random: this is a control, how far features go that nothing was learnt by."
+        )
     for difference in cell.differences:
         log.warning("  Preprocessing differs from that of the weights: %s.", difference)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import lightning as L
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 
 from i3d_lightning.datasets.clips import Batch, WholeBatch
 from i3d_lightning.networks.network import VideoNetwork
-from i3d_lightning.recipe import Clips, Recipe, digest
+from i3d_lightning.recipe import WHOLE, Clips, Recipe, digest
 from i3d_lightning.training.finite import diverged
 from i3d_lightning.training.meters import make_meters
 from i3d_lightning.training.optimisers import ParameterGroups, StagedLR, make_optimizer, make_schedule
@@ -196,7 +198,15 @@ def channels_last(network: VideoNetwork) -> VideoNetwork:
 
 
 def of_whole_videos(compute: Callable[..., Tensor], clips: Sequence[Any], settings: Clips) -> Tensor:
-    """Compute something of uint8 clips `b c t h w`, averaged over their mirror images where that is set."""
+    """Compute something of clips `b c t h w`, averaged over their mirror images and views where these are set.
+
+    Views of a video follow each other in time, each as long as a training clip.
+    """
+    if settings.views != WHOLE:
+        count = math.prod(settings.clips_and_squares)
+        views = zip(*(clip.chunk(count, dim=2) for clip in clips), strict=True)
+        one = replace(settings, views=WHOLE)
+        return torch.stack([of_whole_videos(compute, view, one) for view in views]).mean(dim=0)
     found = compute(*clips)
     return (found + compute(*map(mirror, clips))) / 2 if settings.test_flip else found
 

@@ -61,7 +61,8 @@ def read_clip(
     frames: int,
     *,
     fps: float,
-    short_side: int,
+    short_side: int | None,
+    aspect: float = 0.0,
     step: int = 1,
     period: int | None = None,
 ) -> UInt8[Tensor, "c t h w"]:
@@ -75,7 +76,8 @@ def read_clip(
         start: First frame on the timeline.
         frames: Number of frames.
         fps: Frame rate of the timeline, in frames per second.
-        short_side: Length of the frames' shorter side, in pixels.
+        short_side: Length of the frames' shorter side, in pixels; None leaves them as they are.
+        aspect: Width / height that they are squeezed to; 0 keeps theirs.
         step: Distance between the frames read: 1 for consecutive ones.
         period: Frames after which a looped video starts again, where that is before its end.
 
@@ -83,7 +85,7 @@ def read_clip(
         UnreadableVideoError: The file is missing, empty, not a video, too little of it is left, or it would
             cost more than `budgets` allow.
     """
-    images, position = boundary.read(read_frames, path, start, frames, fps, short_side, step, period)
+    images, position = boundary.read(read_frames, path, start, frames, fps, short_side, aspect, step, period)
     return torch.from_numpy(images[position]).permute(3, 0, 1, 2)
 
 

@@ -84,7 +84,8 @@ def read_frames(
     start: int,
     frames: int,
     fps: float,
-    short_side: int,
+    short_side: int | None,
+    aspect: float,
     step: int,
     period: int | None,
     *,
@@ -97,7 +98,8 @@ def read_frames(
         start: First frame on the timeline.
         frames: Number of frames, looped where the video is shorter.
         fps: Frame rate of the timeline, in frames per second.
-        short_side: Length of the frames' shorter side, in pixels.
+        short_side: Length of the frames' shorter side, in pixels; None leaves them as they are.
+        aspect: Width / height that they are squeezed to; 0 keeps theirs.
         step: Distance between the frames read.
         period: Frames after which a looped video starts again, where that is before its end.
         empty: Makes the array that frames are written to.
@@ -117,12 +119,21 @@ def read_frames(
     wanted = (start + step * np.arange(frames)) % min(length, period or length)
     distinct, position = np.unique(wanted, return_inverse=True)
     moments = [timeline.moment(frame, fps) for frame in distinct.tolist()]
-    return _decode(path, timeline, moments, short_side, empty), position
+    return _decode(path, timeline, moments, short_side, aspect, empty), position
 
 
-def _decode(path: Path, timeline: Timeline, moments: list[int], short_side: int, empty: Empty) -> np.ndarray:
+def _decode(
+    path: Path,
+    timeline: Timeline,
+    moments: list[int],
+    short_side: int | None,
+    aspect: float,
+    empty: Empty,
+) -> np.ndarray:
     """Decode the images on display at rising moments, upright."""
-    width, height = _resized(timeline.width, timeline.height, short_side)
+    width, height = timeline.width, timeline.height
+    if short_side is not None:
+        width, height = _resized(width, height, short_side)
     budgets.check_answer(path, len(moments), width, height)
     reformatter = VideoReformatter()
     images: np.ndarray | None = None
@@ -132,6 +143,10 @@ def _decode(path: Path, timeline: Timeline, moments: list[int], short_side: int,
         for frame in _on_display(_in_display_order(frames, timeline.reordering), moments):
             orientation = Orientation.of(frame)
             if images is None:
+                if short_side is not None and aspect:
+                    upright = squeezed(short_side, aspect)
+                    width, height = upright[::-1] if orientation.transposed else upright
+                    budgets.check_answer(path, len(moments), width, height)
                 shape = (width, height) if orientation.transposed else (height, width)
                 images = empty((len(moments), *shape, 3))
             if frame is converted:
@@ -162,6 +177,13 @@ def _resized(width: int, height: int, short_side: int) -> tuple[int, int]:
     if width < height:
         return short_side, round(height * short_side / width)
     return round(width * short_side / height), short_side
+
+
+def squeezed(short_side: int, aspect: float) -> tuple[int, int]:
+    """Find width and height, in pixels, of frames of a given shape whose shorter side is given."""
+    return (
+        (short_side, round(short_side / aspect)) if aspect < 1 else (round(short_side * aspect), short_side)
+    )
 
 
 def _check_shape(path: Path, frame: av.VideoFrame, timeline: Timeline) -> None:

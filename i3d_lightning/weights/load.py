@@ -61,7 +61,7 @@ class Weights:
         return None if bias is None else len(bias)
 
 
-def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
+def load_weights(name_or_path: str, sha256: str | None = None, architecture: str | None = None) -> Weights:
     """Load published weights by name, or any by path, in whichever known format they are.
 
     A file with the sha256 of published weights is known to be them. The last few files stay in memory,
@@ -70,6 +70,8 @@ def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
     Args:
         name_or_path: A name that `list_weights` lists, or the path of a file.
         sha256: What the file's must be; None takes any.
+        architecture: The network that they are meant for: where several have the same tensors, they are taken to be
+            of this one.
 
     Raises:
         InputError: There is no such name or file, it is another file than wanted, or it holds no weights
@@ -87,7 +89,7 @@ def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
                 "what made it."
             )
         entry = entry or next((e for e in WEIGHTS if e.is_of(found)), None)
-        state, described = _read(path, identity(path), entry.architecture if entry else None)
+        state, described = _read(path, identity(path), entry.architecture if entry else None, architecture)
     except FileNotFoundError as error:
         if path.suffix or len(path.parts) > 1:
             raise InputError(f"There is no weights file {path}: check the path.") from error
@@ -102,7 +104,7 @@ def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
 
 @lru_cache(maxsize=2)  # of up to hundreds of MB each
 def _read(
-    path: Path, identity: tuple[int, ...], architecture: str | None
+    path: Path, identity: tuple[int, ...], architecture: str | None, meant_for: str | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors of a file in our names, and what is known of them, converted where that is needed."""
     with path.open("rb") as file:
@@ -117,7 +119,7 @@ def _read(
         raise InputError(f"{path} holds no weights: it is neither safetensors nor PyTorch's nor a pickle.")
     state, described = found.read(path)
     if described is None:
-        state, converter = converters.convert(state, str(path), architecture)
+        state, converter = converters.convert(state, str(path), architecture, meant_for)
         described = {"architecture": converter.architecture, "pretraining": converter.pretraining}
     _check_finite(state, path)
     return state, {"stream": _stream(state, described["architecture"]), **described}

@@ -11,7 +11,7 @@ FIXED = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
 
 def identities(clips: dict) -> tuple[dict, dict]:
     recipe = compose(Recipe(), {"clips": clips})
-    features = features_identity(FIXED, recipe, "weights", from_images=False)
+    features = features_identity(FIXED, recipe, "weights", new_layers=False)
     return features, run_identity(FIXED, recipe, features, "data", None)
 
 

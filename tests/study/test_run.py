@@ -171,7 +171,7 @@ def test_features_depend_on_how_new_layers_begin_and_those_of_the_image_network_
         changes = {"training": {"first_layer": first_layer}}
         planned = plan_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
         cell = planned.cells[experiment]
-        return digest(features_identity(experiment, cell.recipe, "sha256", cell.from_images))
+        return digest(features_identity(experiment, cell.recipe, "sha256", cell.new_layers))
 
     assert len({key(inflated), key(inflated.at(1, 0)), key(inflated, "new")}) == 3
     assert len({key(control), key(control.at(1, 0)), key(control, "new")}) == 1

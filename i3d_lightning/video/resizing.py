@@ -1,0 +1,77 @@
+"""Frames resized as the authors of other networks did: by PyTorch, whatever it costs.
+
+FFmpeg resizes in the pass that converts to RGB, and averages when it shrinks; torchvision's reference scripts and
+pytorchvideo's transforms do not average, and a network trained on such frames is tested on them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Shaped, UInt8
+from torch import Tensor
+
+from i3d_lightning.video.decoding import read_clip
+from i3d_lightning.video.frames import squeezed
+
+_AT_ONCE = 32
+"""Frames held at their own size at once."""
+
+
+def read_resized(
+    path: Path,
+    start: int,
+    frames: int,
+    *,
+    fps: float,
+    short_side: int,
+    aspect: float,
+    interpolation: str,
+    step: int = 1,
+    period: int | None = None,
+) -> Shaped[Tensor, "c t h w"]:
+    """Read frames as `decoding.read_clip` does, but resized by PyTorch.
+
+    Returns:
+        uint8, or float32 in [0, 255] for `bilinear-float`.
+
+    Raises:
+        UnreadableVideoError: As `decoding.read_clip`.
+    """
+    parts = []
+    for first in range(0, frames, _AT_ONCE):
+        count = min(_AT_ONCE, frames - first)
+        own = read_clip(path, start + step * first, count, fps=fps, short_side=None, step=step, period=period)
+        parts.append(resize(own, short_side, aspect, interpolation))
+    return torch.cat(parts, dim=1)
+
+
+def resize(
+    clip: UInt8[Tensor, "c t h w"], short_side: int, aspect: float, interpolation: str
+) -> Shaped[Tensor, "c t i j"]:
+    """Resize every frame.
+
+    Args:
+        clip: RGB frames.
+        short_side: Length of their shorter side then, in pixels; the longer one is cut to whole pixels as by
+            torchvision and pytorchvideo.
+        aspect: Width / height that they are squeezed to; 0 keeps theirs.
+        interpolation: `bilinear`, `bilinear-float` or `antialias`, see `recipe.Clips`.
+    """
+    height, width = clip.shape[-2:]
+    if aspect:
+        size = squeezed(short_side, aspect)[::-1]
+    elif height < width:
+        size = (short_side, int(short_side * width / height))
+    else:
+        size = (int(short_side * height / width), short_side)
+    if size == (height, width):
+        return clip.float() if interpolation == "bilinear-float" else clip
+    resized = F.interpolate(
+        clip.movedim(1, 0).float(), size, mode="bilinear", antialias=interpolation == "antialias"
+    ).movedim(0, 1)
+    if interpolation == "bilinear-float":
+        return resized
+    return resized.round_().clamp_(0, 255).to(torch.uint8)

@@ -1,7 +1,7 @@
 """What weights can have seen, by the words that name it.
 
-A data set that is trained on here says itself what it teaches (`datasets.registry.Dataset.teaches`); these are the
-words of weights that others published. A new word is one registration:
+A data set that is trained on here says itself what it teaches (`datasets.registry.Dataset.teaches`); these
+are the words of weights that others published. A new word is one registration:
 
     register(Corpus("my-videos", "My videos, masked autoencoding", labels=False))
 """

@@ -44,8 +44,8 @@ NO_EFFECT = "no effect"
 """Marks a setting that changes how a result is computed, but not what it is."""
 
 LATER = "later"
-"""Marks a setting that came later: at its default, which is what was done before, it is left out of identities, so
-that runs and features from before stay what they are."""
+"""Marks a setting that came later: at its default, which is what was done before, it is left out of
+identities, so that runs and features from before stay what they are."""
 
 Number = Annotated[int, Range(1, 100_000)]
 Steps = Annotated[int, Range(1, 100_000_000)]
@@ -95,12 +95,12 @@ class Clips(Settings):
         mean: What is subtracted from red, green and blue in [0, 1].
         std: What they are divided by then; 0.5 and 0.5 give [-1, 1], as I3D takes them.
         aspect: Width / height that frames are squeezed to, whatever theirs is; 0 keeps it.
-        interpolation: How frames are resized: by `ffmpeg`, whose bilinear filter averages when it shrinks; or as
-            other networks' authors did, by PyTorch's `bilinear` filter, which does not (rounded to 8 bits; not
-            rounded as `bilinear-float`), or by the same one with `antialias`.
+        interpolation: How frames are resized: by `ffmpeg`, whose bilinear filter averages when it shrinks; or
+            as other networks' authors did, by PyTorch's `bilinear` filter, which does not (rounded to 8 bits;
+            not rounded as `bilinear-float`), or by the same one with `antialias`.
         views: What is seen of a video at test: `whole`, its first `test_frames` frames; or so many clips of
-            `train_frames` at equal distances in all of it, times so many squares along the longer side of each, as
-            in `10x3`, over which logits are averaged.
+            `train_frames` at equal distances in all of it, times so many squares along the longer side of
+            each, as in `10x3`, over which logits are averaged.
     """
 
     fps: Annotated[float, Range(0.01, 1000)] = 25.0
@@ -139,8 +139,8 @@ class Clips(Settings):
             )
         if self.views != "whole" and not _VIEWS.fullmatch(self.views):
             raise InputError(
-                f"clips.views is '{self.views}', but must be 'whole', or clips times squares of each, such as "
-                "10x3, 5x1 or 1x1 (1 or 3 squares)."
+                f"clips.views is '{self.views}', but must be 'whole', or clips x squares of each (1 or 3): "
+                "10x3, say."
             )
 
     @property
@@ -408,15 +408,12 @@ def without_effect(settings: type) -> frozenset[str]:
 
 
 def identifying(settings: Settings) -> dict[str, Any]:
-    """Give settings as plain data for an identity: without those that came later and are at their default."""
-    later = {
-        name for name, hint in _hints(type(settings)).items() if LATER in getattr(hint, "__metadata__", ())
-    }  # type: ignore[arg-type]
-    return {
-        f.name: plain(getattr(settings, f.name))
-        for f in dataclasses.fields(settings)  # type: ignore[arg-type]
-        if f.name not in later or getattr(settings, f.name) != f.default
-    }
+    """Give settings as plain data for an identity, without those that came later and are at their default."""
+    kind: Any = type(settings)
+    later = {name for name, hint in _hints(kind).items() if LATER in getattr(hint, "__metadata__", ())}
+    values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(kind)}
+    left_out = {f.name for f in dataclasses.fields(kind) if f.name in later and values[f.name] == f.default}
+    return {name: plain(value) for name, value in values.items() if name not in left_out}
 
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}")

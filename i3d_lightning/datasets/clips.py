@@ -336,14 +336,14 @@ class WholeVideos(Dataset[WholeVideo]):
             seen = _read(self.sources, video, start, frames, length)
             if any(isinstance(clip, FlowToCome) for clip in seen):
                 raise InputError(
-                    "clips.views needs flow that is there already: say flow.source 'stored', or drop the views."
+                    "clips.views needs flow that is stored: say flow.source 'stored', or drop the views."
                 )
             if squares == 1:
                 views.append(tuple(_cut_centre(clip, size, self.clips) for clip in seen))  # type: ignore[misc]
                 continue
             places = [transforms.side_places(clip.shape, size) for clip in seen]
             views += [
-                tuple(transforms.crop(clip, *place, size) for clip, place in zip(seen, at, strict=True))  # type: ignore[arg-type]
+                tuple(transforms.crop(clip, *place, size) for clip, place in zip(seen, at, strict=True))  # type: ignore[arg-type,call-arg]
                 for at in zip(*places, strict=True)
             ]
         return tuple(torch.cat(clips, dim=1) for clips in zip(*views, strict=True))

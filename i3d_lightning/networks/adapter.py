@@ -1,7 +1,7 @@
 """Networks of other libraries as ours: their last layer taken out, and long videos seen as windows.
 
-A file of this room adapts one library: for each of its networks how it is built, which layer is its last, and the
-clips that it takes.
+A file of this room adapts one library: for each of its networks how it is built, which layer is its last, and
+the clips that it takes.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class Architecture:
         images: Whether it is trained on images instead of videos, which it sees frame by frame.
         one_size: Whether it takes frames of no other size than `clips.crop`, which it is built for.
         multiple: What a clip's frames and the side of its square must be multiples of.
-        windows: Whether it takes clips of `clips.train_frames` alone, which it is built for, and sees longer ones as
-            windows.
+        windows: Whether it takes clips of `clips.train_frames` alone, which it is built for, and sees longer
+            ones as windows.
         training: What training it changes of the recipe for UCF-101 and HMDB-51.
         library: The Python package that it comes from, where it is none of ours.
         last: Dotted name of the last layer there, by which its publisher's weights are told and renamed.

@@ -52,7 +52,7 @@ def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, .
 
 
 def is_control(experiment: Experiment) -> bool:
-    """Say whether a cell is a control: the network of images on videos, frame by frame, or random features."""
+    """Say whether a cell is a control: the network of images on videos, or random features."""
     if experiment.pretraining == RANDOM:
         return True
     return ARCHITECTURES[experiment.architecture].images and not DATASETS[experiment.dataset].images

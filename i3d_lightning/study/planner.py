@@ -70,7 +70,7 @@ class Cell:
 
     @property
     def new_layers(self) -> bool:
-        """Whether layers are new that features come from: all, or those that a network of images does not cover."""
+        """Whether features come from new layers: all, or those that a network of images does not cover."""
         if self.experiment.pretraining == RANDOM:
             return True
         taught = stages(self.experiment.pretraining)

@@ -194,9 +194,9 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
 def _start(cell: Cell, space: Workspace) -> tuple[str | None, str | None]:
     """The weights that a cell starts from, by name or path, and their sha256."""
     if cell.parent is None:
-        return cell.weights, cell.weights and load_weights(
-            cell.weights, cell.sha256, cell.experiment.architecture
-        ).sha256
+        if cell.weights is None:
+            return None, None
+        return cell.weights, load_weights(cell.weights, cell.sha256, cell.experiment.architecture).sha256
     folder = space.folder(cell.parent)
     before = load_run(folder)
     if before is None:

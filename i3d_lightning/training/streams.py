@@ -198,7 +198,7 @@ def channels_last(network: VideoNetwork) -> VideoNetwork:
 
 
 def of_whole_videos(compute: Callable[..., Tensor], clips: Sequence[Any], settings: Clips) -> Tensor:
-    """Compute something of clips `b c t h w`, averaged over their mirror images and views where these are set.
+    """Compute something of clips `b c t h w`, averaged over mirror images and views where these are set.
 
     Views of a video follow each other in time, each as long as a training clip.
     """

@@ -1,7 +1,7 @@
 """Frames resized as the authors of other networks did: by PyTorch, whatever it costs.
 
-FFmpeg resizes in the pass that converts to RGB, and averages when it shrinks; torchvision's reference scripts and
-pytorchvideo's transforms do not average, and a network trained on such frames is tested on them.
+FFmpeg resizes in the pass that converts to RGB, and averages when it shrinks; torchvision's reference scripts
+and pytorchvideo's transforms do not average, and a network trained on such frames is tested on them.
 """
 
 from __future__ import annotations

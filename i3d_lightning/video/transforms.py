@@ -36,8 +36,8 @@ def centre_place(shape: torch.Size, size: int, nearest: bool = False) -> tuple[i
     Args:
         shape: Of the clip, `c t h w`.
         size: Side of the square, in pixels.
-        nearest: Where the middle lies between two pixels, take the even one, as torchvision and pytorchvideo do,
-            and not the one before.
+        nearest: Where the middle lies between two pixels, take the even one, as torchvision and pytorchvideo
+            do, and not the one before.
 
     Raises:
         InputError: The frames are smaller than the square.

@@ -42,7 +42,7 @@ class Converter:
 
 
 def _of_library(architecture: Architecture) -> Converter:
-    """Make the converter of a network of another library, whose weights have the names that they have there."""
+    """Make the converter of a network of another library, whose weights have their names from there."""
 
     def recognises(state: State) -> bool:
         last = state.get(f"{architecture.last}.weight")
@@ -70,7 +70,8 @@ def convert(
         state: Tensors in foreign names, also as saved through `DataParallel`.
         source: Where they come from, for messages.
         architecture: The network that they are known to be of; None asks every converter.
-        meant_for: The network that they are to be used for, which decides where several have the same tensors.
+        meant_for: The network that they are to be used for, which decides where several have the same
+            tensors.
 
     Returns:
         The tensors in our names, and the converter.

@@ -70,8 +70,8 @@ def load_weights(name_or_path: str, sha256: str | None = None, architecture: str
     Args:
         name_or_path: A name that `list_weights` lists, or the path of a file.
         sha256: What the file's must be; None takes any.
-        architecture: The network that they are meant for: where several have the same tensors, they are taken to be
-            of this one.
+        architecture: The network that they are meant for: where several have the same tensors, they are taken
+            to be of this one.
 
     Raises:
         InputError: There is no such name or file, it is another file than wanted, or it holds no weights

@@ -55,9 +55,9 @@ class Entry:
         architecture: Name of the registered network that they are for.
         stream: What the network sees.
         pretraining: What the weights have seen, stage by stage.
-        top1: Published top-1 accuracy in percent: of the paper's networks, of this stream alone on the Kinetics-400
-            test set (arXiv 1705.07750, Table 3); of images on ImageNet's validation set; of others where `views`
-            says. None for weights without a classifier, or of which none is published.
+        top1: Published top-1 accuracy in percent: of the paper's networks, of this stream alone on the
+            Kinetics-400 test set (arXiv 1705.07750, Table 3); of images on ImageNet's validation set; of
+            others where `views` says. None for weights without a classifier, or of which none is published.
         top5: Published top-5 accuracy in percent, likewise.
         source: Where the file comes from, for people.
         location: Its URL (`file://` for one on disk), or the source package or model zoo that holds it.
@@ -68,7 +68,8 @@ class Entry:
         clips: How videos become the network's input: rate, size and normalisation, and the usual length.
         flow: How optical flow is computed, for the flow stream.
         citation: What to cite.
-        views: What was seen of each video for the published accuracy: clips x squares, such as `10x3`, or `whole`.
+        views: What was seen of each video for the published accuracy: clips x squares, such as `10x3`, or
+            `whole`.
 
     Raises:
         ValueError: The checksum is none.

@@ -49,7 +49,7 @@ def test_every_cell_of_table_4_exists():
             check(Experiment(p.architecture, p.stream, p.pretraining, p.protocol, p.dataset))
 
 
-def test_the_only_cell_outside_the_paper_is_the_image_network_itself():
+def test_outside_the_paper_there_are_the_image_network_itself_and_random_features():
     words = itertools.product(ARCHITECTURES.names(), PROTOCOLS.names(), DATASETS.names())
     exist = [
         Experiment(a, s, pretraining, p, d)
@@ -61,8 +61,11 @@ def test_the_only_cell_outside_the_paper_is_the_image_network_itself():
         check(experiment)
     targets = [d.name for d in DATASETS if d.teaches is None]
     controls = {Experiment("convnet", "rgb", "imagenet", "fixed", d) for d in targets}
+    controls |= {
+        Experiment(a.name, s, "random", "fixed", d) for a in ARCHITECTURES for s in a.streams for d in targets
+    }
     assert {e for e in exist if is_control(e)} == controls
-    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics")
+    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics", "random")
 
 
 def test_on_images_that_teach_nothing_a_random_network_is_trained_but_never_frozen(monkeypatch):

@@ -1,7 +1,8 @@
 """How long a training is and how its learning rate goes, at the batch size that it runs with.
 
 A recipe states its schedule for `reference_batch` clips a step. With another batch size a run sees as many
-clips, in more steps or in fewer: its warm-up ends, its stages begin and its checkpoints are taken after as many clips too.
+clips, in more steps or in fewer: its warm-up ends, its stages begin and its checkpoints are taken after as
+many clips too.
 """
 
 from __future__ import annotations
@@ -65,6 +66,6 @@ class Course:
             )
         warmup = f" after a warm-up of {self.warmup:,} steps" if self.warmup else ""
         return (
-            f"{self.steps:,} steps of {self.clips} clips; learning rate {self.learning_rate:g}{warmup}{rates}; a "
-            f"checkpoint every {self.validate_every:,} steps"
+            f"{self.steps:,} steps of {self.clips} clips; learning rate {self.learning_rate:g}{warmup}"
+            f"{rates}; a checkpoint every {self.validate_every:,} steps"
         )

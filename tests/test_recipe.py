@@ -76,16 +76,6 @@ WRONG = [
     ),
     ({"training": {"stages": [[5, 0.1], [3, 1.0]]}}, "each must begin after the one before"),
     ({"training": {"steps": 7, "validate_every": 2}}, "must be a multiple of training.validate_every"),
-    (
-        {"training": {"warmup_steps": 5000}},
-        "training.warmup_steps is 5000, but training ends with step 5000, so that its learning rate would",
-    ),
-    ({"training": {"warmup_steps": -1}}, "training.warmup_steps is -1"),
-    ({"training": {"layer_decay": 0}}, "training.layer_decay is 0, but must be a number above 0 and at most 1"),
-    ({"training": {"layer_decay": 1.5}}, "training.layer_decay is 1.5"),
-    ({"training": {"norm_decay": 0.05}}, "training.norm_decay is 0.05, but must be true or false."),
-    ({"training": {"mixup": -0.8}}, "training.mixup is -0.8, but must be a number of at least 0"),
-    ({"training": {"mixup": 0.8, "device_batch": 1}}, "training.mixup mixes clips that a device holds at once"),
     ({"training": {"compile": True, "activation_checkpointing": True}}, "exclude each other"),
     ({"clips": {"fps": 1e9}}, "clips.fps is 1000000000.0, but must be a number of at least 0.01 and at most"),
     ({"clips": {"crop": 300}}, "clips.crop 300 must not exceed clips.short_side"),
@@ -183,8 +173,35 @@ def test_with_another_batch_a_run_sees_as_many_clips_and_changes_its_rate_after_
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"warmup_steps": 5000},
+            "but training ends with step 5000, so that its learning rate would never be",
+        ),
+        ({"warmup_steps": -1}, "training.warmup_steps is -1"),
+        ({"layer_decay": 0}, "training.layer_decay is 0, but must be a number above 0 and at most 1"),
+        ({"layer_decay": 1.5}, "training.layer_decay is 1.5"),
+        ({"norm_decay": 0.05}, "training.norm_decay is 0.05, but must be true or false."),
+        ({"mixup": -0.8}, "training.mixup is -0.8, but must be a number of at least 0"),
+        ({"mixup": 0.8, "device_batch": 1}, "training.mixup mixes clips that a device holds at once"),
+    ],
+)
+def test_absurd_settings_of_warm_up_decay_and_mixup_are_refused(settings, sentence):
+    with pytest.raises(InputError) as said:
+        compose(Recipe(), {"training": settings})
+    assert sentence in str(said.value)
+
+
 def test_a_warm_up_takes_as_many_clips_with_another_batch():
-    stated = {"steps": 100, "validate_every": 50, "reference_batch": 8, "warmup_steps": 10, "stages": [[50, 0.1]]}
+    stated = {
+        "steps": 100,
+        "validate_every": 50,
+        "reference_batch": 8,
+        "warmup_steps": 10,
+        "stages": [[50, 0.1]],
+    }
     quarter = Training(**stated, batch_size=2).course
     assert (Training(**stated, batch_size=8).course.warmup, quarter.warmup) == (10, 40)
     assert "after a warm-up of 40 steps, " in str(quarter)

@@ -32,7 +32,7 @@ def make_optimizer(
 
     Args:
         network: Its parameters are trained.
-        training: Optimiser, learning rate and its decay by layer, momentum, and weight decay and what it is on.
+        training: Optimiser, learning rate and its decay by layer, momentum, weight decay and what it is on.
         parameter_groups: Parts the parameters into groups; by default all are one.
 
     Raises:
@@ -97,9 +97,13 @@ def _spared(network: VideoNetwork) -> set[nn.Parameter]:
     parameters = dict(network.named_parameters())
     spared = {parameter for parameter in parameters.values() if parameter.ndim <= 1}
     for said in network.undecayed:
-        named = {p for name, p in parameters.items() if _begins(name, said) or f".{name}".endswith(f".{said}")}
+        named = {
+            p for name, p in parameters.items() if _begins(name, said) or f".{name}".endswith(f".{said}")
+        }
         if not named:
-            raise ValueError(f"no parameter's name begins or ends with {said}, which the network spares decay")
+            raise ValueError(
+                f"no parameter's name begins or ends with {said}, which the network spares decay"
+            )
         spared |= named
     return spared
 

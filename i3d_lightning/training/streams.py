@@ -67,7 +67,7 @@ class VideoStream(L.LightningModule):
         self._trained = torch.compile(self.forward) if recipe.training.compile else self.forward
 
     def forward(self, clips: Sequence[Tensor], mixing: Mixing | None = None) -> Tensor:
-        """Give logits `b k s` of uint8 clips `b c t h w`, one for each thing that the network sees, or mixed."""
+        """Give logits `b k s` of uint8 clips `b c t h w`, one for each thing that is seen, mixed or not."""
         seen = [prepare(clip, self.recipe.clips) for clip in clips]
         return self.network(*(mixing.mixed(clip) if mixing else clip for clip in seen)).float()
 
@@ -91,8 +91,8 @@ class VideoStream(L.LightningModule):
             return None
         if len(labels) < 2:
             raise InputError(
-                "training.mixup mixes clips that a device holds at once, but each holds one here, as its share "
-                "of a step divides no better: choose another --recipe.training.batch_size."
+                "training.mixup mixes clips that a device holds at once, but each holds one here, as its "
+                "share of a step divides no better: choose another --recipe.training.batch_size."
             )
         return draw(alpha, len(labels), self._seed_at(batch_idx, "mixup"), labels.device)
 

@@ -253,6 +253,16 @@ class Training(Settings):
         activation_checkpointing: Compute activations again for the gradients instead of keeping them: less
             memory, for long clips, and about a third more time.
         workers: Data-loading processes, or -1 to choose by the number of cores.
+        warmup_steps: Steps over which learning rates rise from 0 to those of the schedule, for
+            `reference_batch` clips a step; `cosine` anneals over the steps that remain.
+        layer_decay: The last layer is trained at the learning rate, and each one before it at so many times
+            that of the next (Clark et al. 2020, https://arxiv.org/abs/2003.10555, section 3.1); 1 is one
+            rate for all. Networks that say their layers take it, see `VideoNetwork.depths`.
+        norm_decay: Whether `weight_decay` is also on norms, biases and what else has one dimension, and on
+            the embeddings and tokens that a network names, see `VideoNetwork.undecayed`.
+        mixup: Mixes each training clip and its label with another's, with shares drawn from
+            Beta(mixup, mixup) once for all clips that a device holds at once (Zhang et al. 2018,
+            https://arxiv.org/abs/1710.09412); 0 for none.
     """
 
     steps: Steps = 5000
@@ -275,6 +285,10 @@ class Training(Settings):
     compile: bool = False
     activation_checkpointing: Annotated[bool, NO_EFFECT] = False
     workers: Annotated[int, Range(-1, 1024), NO_EFFECT] = -1
+    warmup_steps: Start = 0
+    layer_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
+    norm_decay: bool = True
+    mixup: Annotated[float, Range(0, 100)] = 0.0
 
     def check(self) -> None:
         """Refuse a schedule that no run can keep, and settings that exclude each other."""
@@ -284,6 +298,16 @@ class Training(Settings):
                 f"({self.validate_every}), so that the run ends with a checkpoint."
             )
         self._check_stages()
+        if self.warmup_steps >= self.steps:
+            raise InputError(
+                f"training.warmup_steps is {self.warmup_steps}, but training ends with step {self.steps}, so "
+                "that its learning rate would never be reached: warm up for fewer."
+            )
+        if self.mixup and min(self.device_batch, self.batch_size) < 2:
+            raise InputError(
+                "training.mixup mixes clips that a device holds at once, but training.device_batch or "
+                "training.batch_size is 1: make it 2 or more, or drop training.mixup."
+            )
         if self.schedule == "plateau" and not self.validation_fraction:
             raise InputError(
                 "training.schedule 'plateau' watches held-out videos, but training.validation_fraction is 0: "
@@ -330,6 +354,7 @@ class Training(Settings):
             self.validate_every,
             self.stages,
             self.learning_rate,
+            self.warmup_steps,
         )
 
     @property

@@ -173,6 +173,49 @@ def test_with_another_batch_a_run_sees_as_many_clips_and_changes_its_rate_after_
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"warmup_steps": 5000},
+            "but training ends with step 5000, so that its learning rate would never be",
+        ),
+        ({"warmup_steps": -1}, "training.warmup_steps is -1"),
+        ({"layer_decay": 0}, "training.layer_decay is 0, but must be a number above 0 and at most 1"),
+        ({"layer_decay": 1.5}, "training.layer_decay is 1.5"),
+        ({"norm_decay": 0.05}, "training.norm_decay is 0.05, but must be true or false."),
+        ({"mixup": -0.8}, "training.mixup is -0.8, but must be a number of at least 0"),
+        ({"mixup": 0.8, "device_batch": 1}, "training.mixup mixes clips that a device holds at once"),
+    ],
+)
+def test_absurd_settings_of_warm_up_decay_and_mixup_are_refused(settings, sentence):
+    with pytest.raises(InputError) as said:
+        compose(Recipe(), {"training": settings})
+    assert sentence in str(said.value)
+
+
+def test_a_warm_up_takes_as_many_clips_with_another_batch():
+    stated = {
+        "steps": 100,
+        "validate_every": 50,
+        "reference_batch": 8,
+        "warmup_steps": 10,
+        "stages": [[50, 0.1]],
+    }
+    quarter = Training(**stated, batch_size=2).course
+    assert (Training(**stated, batch_size=8).course.warmup, quarter.warmup) == (10, 40)
+    assert "after a warm-up of 40 steps, " in str(quarter)
+    assert "warm-up" not in str(Training().course)
+
+
+def test_rates_by_layer_are_refused_in_planning_where_a_network_does_not_say_its_layers():
+    changes = {"training": {"layer_decay": 0.75}}
+    with pytest.raises(InputError, match=r"training\.layer_decay is for networks that say which layer"):
+        recipe_for(Experiment("i3d", "rgb", "none", "origin", "ucf101"), changes)
+    frozen = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")  # has no learning rate at all
+    assert recipe_for(frozen, changes)[0].training.layer_decay == 0.75
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 90, 128, 500, 1000, 2400])
 def test_a_scaled_schedule_keeps_to_whole_steps_and_reaches_every_stage(batch_size):
     course = Training(batch_size=batch_size).course

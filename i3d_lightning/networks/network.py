@@ -26,6 +26,12 @@ class VideoNetwork(nn.Module):
     classifier: nn.Linear
     supervised_at_every_step = False
     """Whether each time step's logits have a loss of their own, instead of the pooled ones."""
+    depths: tuple[tuple[str, ...], ...] = ()
+    """Layers from the input to the last one, which has the classifier: of each, what the names of its
+    parameters begin with, so that every parameter is in one. `training.layer_decay` needs them; none are said
+    where it makes no sense, or nobody has tried."""
+    undecayed: tuple[str, ...] = ()
+    """What the names of embeddings and tokens begin or end with, which `training.norm_decay` spares too."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks.registry import ARCHITECTURES, check_clips
+from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import PREPROCESSING, Changes, Clips, Flow, Recipe, Training, compose, plain
+from i3d_lightning.training.optimisers import layer_scales
 
 Preprocessing = tuple[Clips | None, Flow | None]
 """How frames and flow were prepared for weights, where that is known."""
@@ -45,6 +51,8 @@ def recipe_for(
             "or drop them."
         )
     check_clips(architecture, recipe.clips)
+    if recipe.training.layer_decay != 1 and PROTOCOLS[experiment.protocol].trains_by_steps:
+        _check_layers(experiment.architecture, experiment.stream, recipe)
     differences = tuple(
         f"{part}.{name} is {_shown(getattr(getattr(recipe, part), name))}, the weights' {_shown(value)}"
         for part, settings in theirs.items()
@@ -52,6 +60,14 @@ def recipe_for(
         if plain(getattr(getattr(recipe, part), name)) != plain(value)
     )
     return recipe, differences
+
+
+@lru_cache(maxsize=64)
+def _check_layers(architecture: str, stream: str, recipe: Recipe) -> None:
+    """Refuse rates that decay by layer for a network that does not say its layers; nothing is allocated."""
+    with FakeTensorMode():
+        network = ARCHITECTURES[architecture].build(2, stream, recipe.clips, recipe.training)
+    layer_scales(network, recipe.training.layer_decay)
 
 
 def _expectations(experiment: Experiment, clips: Clips | None, flow: Flow | None) -> dict[str, Changes]:

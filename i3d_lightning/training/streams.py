@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i3d_lightning.datasets.clips import Batch, WholeBatch
+from i3d_lightning.errors import InputError
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import WHOLE, Clips, Recipe, digest
 from i3d_lightning.training.finite import diverged
 from i3d_lightning.training.meters import make_meters
+from i3d_lightning.training.mixup import Mixing, draw
 from i3d_lightning.training.optimisers import ParameterGroups, StagedLR, make_optimizer, make_schedule
 from i3d_lightning.video.transforms import mirror, normalise
 
@@ -34,7 +36,7 @@ class VideoStream(L.LightningModule):
         network: Takes normalised clips `b c t h w` and gives logits per time step, `b k s`.
         classes: Number of classes k.
         recipe: How clips are normalised and the network is trained.
-        seed: Dropout derives from it and the position in training alone, so that a resumed run
+        seed: Dropout and mixup derive from it and the position in training alone, so that a resumed run
             equals an undisturbed one (Lightning does not restore random state).
         parameter_groups: Parts the parameters into groups with rates of their own; by default all are one.
 
@@ -43,7 +45,8 @@ class VideoStream(L.LightningModule):
             averaged over time (or, for an LSTM, the last step's) before any softmax.
         unreadable: After testing: index of a video that could not be read -> why.
         partly: After testing: index of a video that was read only in part -> how much of it.
-        logged: Loss and accuracies of the last passes over training and held-out clips.
+        logged: Loss and accuracies of the last passes over training and held-out clips; under mixup those of
+            mixed clips, of which the label with the larger share counts.
     """
 
     def __init__(
@@ -65,33 +68,54 @@ class VideoStream(L.LightningModule):
         # Only training steps: their clips are all of one size, and those of tests are not.
         self._trained = torch.compile(self.forward) if recipe.training.compile else self.forward
 
-    def forward(self, clips: Sequence[Tensor]) -> Tensor:
-        """Give logits `b k s` of uint8 clips `b c t h w`, one for each thing that the network sees."""
-        return self.network(*(prepare(clip, self.recipe.clips) for clip in clips)).float()
+    def forward(self, clips: Sequence[Tensor], mixing: Mixing | None = None) -> Tensor:
+        """Give logits `b k s` of uint8 clips `b c t h w`, one for each thing that is seen, mixed or not."""
+        seen = [prepare(clip, self.recipe.clips) for clip in clips]
+        return self.network(*(mixing.mixed(clip) if mixing else clip for clip in seen)).float()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        position = digest(self.seed, self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(int(position[:12], 16))
+        torch.manual_seed(self._seed_at(batch_idx))
+
+    def _seed_at(self, batch_idx: int, *what: str) -> int:
+        """A seed of its own for this process at this place in training, and what it is for."""
+        position = digest(self.seed, self.current_epoch, batch_idx, self.global_rank, *what)
+        return int(position[:12], 16)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, "fit")
+        return self._step(batch, "fit", self._mixing(batch, batch_idx))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "val")
 
-    def _step(self, batch: Batch, part: str) -> Tensor:
+    def _mixing(self, batch: Batch, batch_idx: int) -> Mixing | None:
+        alpha, labels = self.recipe.training.mixup, batch["label"]
+        if not alpha:
+            return None
+        if len(labels) < 2:
+            raise InputError(
+                "training.mixup mixes clips that a device holds at once, but each holds one here, as its "
+                "share of a step divides no better: choose another --recipe.training.batch_size."
+            )
+        return draw(alpha, len(labels), self._seed_at(batch_idx, "mixup"), labels.device)
+
+    def _step(self, batch: Batch, part: str, mixing: Mixing | None = None) -> Tensor:
         forward = self._trained if part == "fit" else self
-        steps, labels = forward(cast(Any, batch["clips"])), batch["label"]
+        clips, labels = cast(Any, batch["clips"]), batch["label"]
+        steps = forward(clips, mixing)
         logits = self.network.pool_time(steps)
-        if self.network.supervised_at_every_step:
-            loss = F.cross_entropy(steps, labels[:, None].expand(-1, steps.shape[2]))
-        else:
-            loss = F.cross_entropy(logits, labels)
+
+        def loss_for(labels: Tensor) -> Tensor:
+            if self.network.supervised_at_every_step:
+                return F.cross_entropy(steps, labels[:, None].expand(-1, steps.shape[2]))
+            return F.cross_entropy(logits, labels)
+
+        loss = mixing.loss(loss_for, labels) if mixing else loss_for(labels)
+        counted = mixing.heavier(labels) if mixing else labels
         metrics = self.metrics[part]
         metrics["loss"].update(loss.detach(), len(logits))  # type: ignore[index,union-attr,operator]
         for name, meter in metrics.items():  # type: ignore[operator,union-attr]
             if name != "loss":
-                meter.update(logits.detach(), labels)
+                meter.update(logits.detach(), counted)
         return loss
 
     def on_validation_epoch_end(self) -> None:
@@ -106,14 +130,15 @@ class VideoStream(L.LightningModule):
         """Log where training is, before each checkpoint."""
         fit, logged = self._log_metrics("fit"), self.trainer.callback_metrics
         held_out = waited = ""
+        mixed = " of mixed clips" if self.recipe.training.mixup else ""
         if "val/loss" in logged:
             held_out = f", held out {logged['val/loss']:.3f} / {100 * logged['val/top1']:.1f} %"
         if "fit/stall" in logged:
             waited = f", {logged['fit/stall']:.0%} of the time waiting for data"
         if self.trainer.is_global_zero:
             log.info(
-                "  step %d: loss and top-1 %.3f / %.1f %%%s%s",
-                self.global_step, fit["loss"], 100 * fit["top1"], held_out, waited,
+                "  step %d: loss and top-1%s %.3f / %.1f %%%s%s",
+                self.global_step, mixed, fit["loss"], 100 * fit["top1"], held_out, waited,
             )  # fmt: skip
 
     def _log_metrics(self, part: str) -> dict[str, Tensor]:

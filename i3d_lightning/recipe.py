@@ -285,10 +285,10 @@ class Training(Settings):
     compile: bool = False
     activation_checkpointing: Annotated[bool, NO_EFFECT] = False
     workers: Annotated[int, Range(-1, 1024), NO_EFFECT] = -1
-    warmup_steps: Start = 0
-    layer_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
-    norm_decay: bool = True
-    mixup: Annotated[float, Range(0, 100)] = 0.0
+    warmup_steps: Annotated[Start, LATER] = 0
+    layer_decay: Annotated[float, Range(0, 1, above=True), LATER] = 1.0
+    norm_decay: Annotated[bool, LATER] = True
+    mixup: Annotated[float, Range(0, 100), LATER] = 0.0
 
     def check(self) -> None:
         """Refuse a schedule that no run can keep, and settings that exclude each other."""

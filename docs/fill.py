@@ -91,7 +91,8 @@ def _about(runs: Iterable[Run], command: str | None) -> dict[str, Any]:
 
     def machine(e: dict[str, Any]) -> str:
         gpus = [device for device in e["devices"] if device != "cpu"]
-        return f"{len(gpus)} x {gpus[0]}" if gpus else f"{e['cpu_threads']} threads on {e['cpu']}"
+        threads = f"{e['cpu_threads']} thread{'s' if e['cpu_threads'] != 1 else ''}"
+        return f"{len(gpus)} x {gpus[0]}" if gpus else f"{threads} on {e['cpu']}"
 
     return {
         "command": command or each(lambda e: shlex.join(["i3d", *e["command"][1:]])),

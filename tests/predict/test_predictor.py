@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from i3d_lightning.cli.main import main
-from i3d_lightning.cli.models import predict
+from i3d_lightning.cli.predict import predict
 from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.networks import ARCHITECTURES, Architecture
 from i3d_lightning.networks.i3d import I3D

@@ -103,29 +103,27 @@ def clip_start(start: float, end: float, fps: float, frames: int, length: int) -
     Their middles are the same, to the nearest frame; where the clip would begin before the video or end after
     it, it is moved inside. Of a video that is shorter than a clip it is the first frame.
     """
-    centred = floor((start + end) / 2 * fps - frames / 2 + 0.5)
+    centred = floor(round((start + end) / 2 * fps - frames / 2 + 0.5, 6))
     return max(0, min(centred, length - frames))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Part:
     """A part of what is to be seen of a video, addressed as if it were all of it.
 
     Attributes:
         whole: What there is of the video.
+        is_flow: Whether that is flow.
         start: First frame.
         frames: Number of frames.
         period: Frames after which a video that is shorter starts again.
     """
 
     whole: Frames
+    is_flow: bool
     start: int
     frames: int
     period: int
-
-    @property
-    def is_flow(self) -> bool:  # type: ignore[override]
-        return self.whole.is_flow
 
     def length(self, video: VideoFile) -> int:
         return self.frames

@@ -167,7 +167,9 @@ class Predictor:
         def read(start: int, frames: int) -> list[Tensor]:
             settings = replace(self.clips, snapshot=1, train_frames=frames, test_frames=frames)
             with watched() as now:
-                clips = self._read(video, [Part(s, start, frames, length) for s in sources], settings)
+                clips = self._read(
+                    video, [Part(s, s.is_flow, start, frames, length) for s in sources], settings
+                )
             if now.damage:
                 noticed.add(now.damage)
             return clips
@@ -194,6 +196,7 @@ class Predictor:
     def _logits(self, *clips: Tensor) -> Tensor:
         return self.network.pool_time(self.network(*(prepare(clip, self.clips) for clip in clips)))
 
+    @torch.inference_mode()
     def _maps(self, clips: Sequence[Tensor]) -> Tensor:
         """The logits of every class at each place, `k t h w`."""
         maps = self._at_places(clips)
@@ -201,7 +204,6 @@ class Predictor:
             maps = (maps + self._at_places([transforms.mirror(clip) for clip in clips]).flip(-1)) / 2
         return maps
 
-    @torch.inference_mode()
     def _at_places(self, clips: Sequence[Tensor]) -> Tensor:
         grid = self.network.forward_grid(*(prepare(clip, self.clips) for clip in clips)).float()
         return self.network.forward_head(grid.flatten(2)).unflatten(2, grid.shape[2:])[0].cpu()

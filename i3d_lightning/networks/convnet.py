@@ -37,7 +37,7 @@ class ConvNet(VideoNetwork):
         """Features of each frame by itself."""
         return self.forward_grid(*clips).mean((3, 4))
 
-    def forward_grid(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 t h w"]:
+    def forward_grid(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 t i j"]:
         """The last grid of each frame."""
         (clip,) = clips
         return each_frame(self.inception, clip).float()

@@ -81,7 +81,7 @@ class I3D(VideoNetwork):
         """Features per time step, after the final average pool."""
         return average_pool(self.forward_grid(*clips))
 
-    def forward_grid(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 s h w"]:
+    def forward_grid(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 s i j"]:
         """The last grid, before that pool."""
         (clip,) = clips
         return self.inception(clip)

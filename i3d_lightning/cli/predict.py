@@ -54,7 +54,8 @@ def predict(
         return
     if every is not None:
         check_every(every, predictor.clips.fps)
-    failed, rows = 0, []
+    failed = 0
+    rows: list[tuple[str, float, float, str, float]] = []
     for video in videos:
         try:
             with watched() as seen:

@@ -68,7 +68,7 @@ def ribbon(video: Path, moments: Sequence[Moment]) -> Figure:
     floor = np.zeros(len(moments))
     for k in shown:
         top = floor + table[:, k].numpy()
-        name = f"{labels[k]} ({float(_mean(table[:, k], edges)):.2f})"
+        name = f"{labels[k]} ({_mean(table[:, k], edges):.2f})"
         below.stairs(top, edges, baseline=floor, fill=True, color=colour_of[labels[k]], label=name)
         floor = top
     below.stairs(np.ones(len(moments)), edges, baseline=floor, fill=True, color=REST, label="all others")

@@ -1,54 +1,9 @@
-"""Verbs on networks and weights: predict, architectures, weights list."""
+"""Verbs on networks and weights: architectures, weights list."""
 
 from __future__ import annotations
 
-import sys
-from json import dumps
-from pathlib import Path
-
 from i3d_lightning.cli.output import check_format, print_json, print_paper_table, print_rich
 from i3d_lightning.errors import InputError
-
-
-def predict(
-    videos: list[str], weights: str = "i3d-rgb-kinetics400", top: int = 5, json: bool = False
-) -> None:
-    """Say what happens in any video.
-
-    Args:
-        videos: Video files.
-        weights: A name (see `i3d weights list`) or path.
-        top: How many classes to show.
-        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`), and `partly_read`
-            where not all of it could be read; or `video` and `error`.
-    """
-    from i3d_lightning.predict.predictor import Predictor
-    from i3d_lightning.video.damage import watched
-
-    if top < 1:
-        raise InputError(f"top is {top}, but must be at least 1.")
-    predictor = Predictor(weights)
-    failed = 0
-    for video in videos:
-        try:
-            with watched() as seen:
-                best = predictor(Path(video), top)
-        except InputError as error:
-            failed += 1
-            print(f"error: {error}", file=sys.stderr)
-            if json:
-                print(dumps({"video": video, "error": str(error)}), flush=True)
-            continue
-        if json:
-            answer = [{"label": label, "probability": round(p, 6)} for label, p in best]
-            partly = {"partly_read": str(seen.damage)} if seen.damage else {}
-            print(dumps({"video": video, "predictions": answer, **partly}), flush=True)
-        else:
-            print(video)
-            for label, p in best:
-                print(f"  {p:.4f}  {label}", flush=True)
-    if failed:
-        raise SystemExit(1)
 
 
 def architectures(architecture_name: str | None = None, format: str = "terminal") -> None:

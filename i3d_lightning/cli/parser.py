@@ -58,6 +58,14 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
 }
 """Arguments that are given without a flag."""
 
+RENAMED: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "class_name": (
+        "--class",
+        {"metavar": "NAME", "help": "The class to draw maps of, instead of the most probable one."},
+    ),
+}
+"""Arguments whose flags are words that Python keeps for itself."""
+
 
 PLACE: Mapping[str, dict[str, Any]] = {
     "--runs": {"type": Path, "default": Path("runs"), "help": "Folder of all runs, tables included."},
@@ -202,12 +210,17 @@ def _verb_parser(verb: Callable[..., Any], summary: str) -> ArgumentParser:
     parser = Parser(allow_abbrev=False, description=summary)
     parser.add_argument("--config", action="config", help="A YAML file with any of these settings.")
     hints = get_type_hints(verb)
-    parser.add_function_arguments(verb, skip={"json", "space", "place", *POSITIONAL}, as_group=False)
+    parser.add_function_arguments(
+        verb, skip={"json", "space", "place", *POSITIONAL, *RENAMED}, as_group=False
+    )
     for flag, settings in (SPACE if "space" in hints else PLACE if "place" in hints else {}).items():
         parser.add_argument(flag, **settings)
     for name, settings in POSITIONAL.items():
         if name in hints:
             parser.add_argument(name, **settings)
+    for name, (flag, settings) in RENAMED.items():
+        if name in hints:
+            parser.add_argument(flag, dest=name, type=str, default=None, **settings)
     if "json" in hints:
         parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
     return parser

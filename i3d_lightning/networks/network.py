@@ -56,6 +56,24 @@ class VideoNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    def forward_grid(self, *clips: Tensor) -> Float[Tensor, "b f t h w"]:
+        """What the features are averages of, at every place in time and space, see `grid_shares`.
+
+        Since the last layer is linear, it has logits at each place, whose mean with these shares is the
+        network's: its class activation maps.
+
+        Args:
+            *clips: As `forward_features` takes them.
+
+        Raises:
+            NotImplementedError: The network's features are no such averages.
+        """
+        raise NotImplementedError
+
+    def grid_shares(self, t: int, h: int, w: int) -> Float[Tensor, "t h w"]:
+        """The share of each place of `forward_grid` in features pooled over time: by default all equal."""
+        return torch.full((t, h, w), 1 / (t * h * w))
+
     def forward_head(self, features: Float[Tensor, "b f s"]) -> Float[Tensor, "b k s"]:
         """Logits per time step from features, kept out of autocast: bf16 has only eighths above 16."""
         with torch.autocast(features.device.type, enabled=False):

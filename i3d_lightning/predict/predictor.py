@@ -27,7 +27,7 @@ from i3d_lightning.predict.moments import (
     clips_at,
     parts,
 )
-from i3d_lightning.recipe import Clips, Flow
+from i3d_lightning.recipe import WHOLE, Clips, Flow
 from i3d_lightning.training.streams import channels_last, of_whole_videos, prepare
 from i3d_lightning.video import decoding, transforms
 from i3d_lightning.video.damage import Seen as Noticed
@@ -60,6 +60,7 @@ class Predictor:
         self.labels = weights.labels or tuple(f"class {i}" for i in range(weights.classes))
         self.architecture = ARCHITECTURES[weights.architecture]
         self.clips = weights.clips or self.architecture.clips
+        self.once = replace(self.clips, views=WHOLE)  # moments and maps are of one view
         self.flow = weights.flow or Flow()
         self.sources: list[Frames] = []
         if weights.stream != "flow":
@@ -78,7 +79,7 @@ class Predictor:
         Raises:
             UnreadableVideoError: The video cannot be read.
         """
-        probabilities = self._probabilities(self._clips(_video(video)), self.clips)[0]
+        probabilities = self._probabilities(self._clips(_video(video), self.clips), self.clips)[0]
         return best(probabilities, self.labels, top)
 
     def over_time(self, video: str | Path, every: float = 0.5) -> Iterator[Moment]:
@@ -120,7 +121,7 @@ class Predictor:
         for label in wanted:
             check_known("class", label, self.labels)
         item = _video(video)
-        clips = self._clips(item)
+        clips = self._clips(item, self.once)
         try:
             maps = self._maps(clips)
         except NotImplementedError as error:
@@ -134,8 +135,7 @@ class Predictor:
         shown = [self.labels.index(label) for label in wanted]
         frames = clips[0]
         if self.sources[0].is_flow:
-            rgb = RGBFrames(self.clips.fps, self.clips.short_side, self.clips.snapshot)
-            (frames,) = self._read(item, [rgb], self.clips)
+            (frames,) = self._read(item, [RGBFrames.of(self.clips)], self.once)
             frames = frames[:, :, : clips[0].shape[2] // self.clips.snapshot]
         return ActivationMaps(
             labels=tuple(wanted),
@@ -165,7 +165,7 @@ class Predictor:
         sources = [replace(s, snapshot=1) if isinstance(s, RGBFrames) else s for s in self.sources]
 
         def read(start: int, frames: int) -> list[Tensor]:
-            settings = replace(self.clips, snapshot=1, train_frames=frames, test_frames=frames)
+            settings = replace(self.once, snapshot=1, train_frames=frames, test_frames=frames)
             with watched() as now:
                 clips = self._read(
                     video, [Part(s, s.is_flow, start, frames, length) for s in sources], settings
@@ -178,7 +178,7 @@ class Predictor:
 
     def _of_clips(self, clips: Iterator[tuple[int, list[Tensor]]]) -> Iterator[Tensor]:
         """Give the probabilities (k) of each clip, of which a few are seen together."""
-        settings = replace(self.clips, test_frames=self.clips.train_frames)
+        settings = replace(self.once, test_frames=self.clips.train_frames)
         at_once = max(1, FRAMES_AT_ONCE[self.device.type] // self.clips.train_frames)
         middle = slice(self.clips.snapshot // 2, None, self.clips.snapshot)
         while some := [seen for _, seen in islice(clips, at_once)]:
@@ -208,11 +208,11 @@ class Predictor:
         grid = self.network.forward_grid(*(prepare(clip, self.clips) for clip in clips)).float()
         return self.network.forward_head(grid.flatten(2)).unflatten(2, grid.shape[2:])[0].cpu()
 
-    def _clips(self, video: Video) -> list[Tensor]:
+    def _clips(self, video: Video, settings: Clips) -> list[Tensor]:
         """What the network sees of a video as it is tested."""
         self._length(video)
         with watched() as noticed:
-            clips = self._read(video, self.sources, self.clips)
+            clips = self._read(video, self.sources, settings)
         _say_partly(video, noticed)
         return clips
 

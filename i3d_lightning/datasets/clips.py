@@ -140,7 +140,7 @@ class RGBFrames:
 
     def length(self, video: VideoFile) -> int:
         video.check()
-        return decoding.length(video.path, fps=self.fps)
+        return decoding.length(video.path, fps=self.fps, segment=video.segment)
 
     def read(self, video: VideoFile, start: int, frames: int, period: int | None = None) -> Tensor:
         video.check()
@@ -152,6 +152,7 @@ class RGBFrames:
             short_side=self.short_side,
             step=self.snapshot,
             period=period,
+            segment=video.segment,
         )
 
 

@@ -6,6 +6,7 @@ from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks.registry import ARCHITECTURES, check_clips
+from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import PREPROCESSING, Changes, Clips, Flow, Recipe, Training, compose, plain
 
 Preprocessing = tuple[Clips | None, Flow | None]
@@ -51,6 +52,27 @@ def recipe_for(
         if plain(getattr(getattr(recipe, part), name)) != plain(value)
     )
     return recipe, differences
+
+
+def check_answers(experiment: Experiment, changes: Changes) -> None:
+    """Make sure that the user says what only she knows of a data set, before anything is trained on it.
+
+    Args:
+        experiment: What is to be run.
+        changes: The user's settings.
+
+    Raises:
+        InputError: A setting that the data set asks for is not among them.
+    """
+    if not PROTOCOLS[experiment.protocol].trains_by_steps:
+        return
+    for setting, question in DATASETS[experiment.dataset].asks.items():
+        part, name = setting.split(".")
+        if (changes.get(part) or {}).get(name) is None:
+            raise InputError(
+                f"Only you know of {experiment.dataset} {question}: say --recipe.{setting} true or false (in "
+                f"a file, recipe: {{{part}: {{{name}: false}}}})."
+            )
 
 
 def _expectations(experiment: Experiment, clips: Clips | None, flow: Flow | None) -> dict[str, Changes]:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from i3d_lightning import interruption, ranks
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.folds import without_test
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
@@ -290,6 +291,7 @@ def _describe(cell: Cell, job: Job, identity: Mapping[str, Any], space: Workspac
         "weights": _source(job.weights),
         "preprocessing_differs": list(cell.differences),
         "root": str(cell.root.absolute()),
+        "source": own.source_of(job.experiment.dataset),
         "hold_out": cell.hold_out,
         "import": list(imported()),
         "trainer": plain(space.trainer),

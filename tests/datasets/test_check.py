@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from i3d_lightning.datasets import contents, duplicates
+from i3d_lightning.datasets import contents, duplicates, own
 from i3d_lightning.datasets.check import check
 from i3d_lightning.datasets.faults import Report
 from i3d_lightning.datasets.manifest import load_manifest
@@ -212,7 +212,7 @@ def test_copies_whose_frames_are_minutes_apart_are_found(tmp_path, make_video, c
     for name, size in (("train", (64, 48)), ("test", (96, 72))):
         frames = pictures(6, size)
         write(tmp_path / "mine" / name / "a" / "slow.avi", frames, Fraction(1, 50))
-    report = check("folder", tmp_path / "mine", [], tmp_path / "manifests")
+    report = check(own.add(tmp_path / "mine").name, None, [], tmp_path / "manifests")
     assert ("test/a/slow.avi", "train/a/slow.avi") in {(f.video, f.other) for f in report.of("near-leak")}
     assert "Not compared" not in caplog.text
 
@@ -242,7 +242,7 @@ def test_odd_rates_sizes_and_stills_are_named(tmp_path, make_video):
     shutil.move(make_video(frames=4, fps=2), tmp_path / "mine" / "train" / "a" / "slow.mkv")
     shutil.move(make_video(frames=200, fps=100), tmp_path / "mine" / "train" / "b" / "fast.mkv")
     shutil.move(make_video(frames=1), tmp_path / "mine" / "test" / "b" / "one.mkv")
-    report = check("folder", tmp_path / "mine", [], tmp_path / "manifests")
+    report = check(own.add(tmp_path / "mine").name, None, [], tmp_path / "manifests")
     odd = {(f.kind, f.video) for f in report.faults if "leak" not in f.kind and "duplicate" not in f.kind}
     assert odd - {fault for fault in odd if fault[0] == "mislabelled"} == {
         ("rate", "train/a/slow.mkv"), ("rate", "train/b/fast.mkv"), ("still", "test/b/one.mkv")

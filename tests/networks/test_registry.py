@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import SMALLEST, TINY, run_one
 
+from i3d_lightning.datasets import own
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks import ARCHITECTURES, paper
@@ -53,7 +54,7 @@ def test_real_clips_at_128_px(architecture, stream, assets, tmp_path):
     """Twenty clips of UCF-101, two classes, at a short side of 128 px: trained on, tested and predicted."""
     root = real_clips(assets, tmp_path / "videos", train=6, test=4)
     changes = real_changes(architecture)
-    experiment = Experiment(architecture, stream, "none", "origin", "folder")
+    experiment = Experiment(architecture, stream, "none", "origin", own.add(root).name)
     space = Workspace(tmp_path / "runs", tmp_path / "cache")
     done = run_one(experiment, space, root=root, changes=changes)
     assert done.metrics["videos"] == 8
@@ -155,7 +156,7 @@ def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
             "validation_fraction": 0.0, "stages": [[15, 0.1]],
         }  # fmt: skip
         clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9}
-        experiment = Experiment("i3d", "flow", "none", "origin", "folder")
+        experiment = Experiment("i3d", "flow", "none", "origin", own.add(root).name)
         space = Workspace(tmp_path / source, tmp_path / f"{source} cache")
         flow = {**vars(FLOW_PRESETS["fast"]), "source": source}
         done = run_one(

@@ -204,7 +204,7 @@ def test_groups_are_known_where_the_data_set_says_so_or_its_videos_share_one():
         return found.groups_known
 
     assert known("ucf101")
-    assert not known("folder")
+    assert not known("ssv2")
     assert not known("my-set")
     assert known("my-set", "aabbccddee")
 

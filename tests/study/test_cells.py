@@ -62,7 +62,10 @@ def test_the_only_cell_outside_the_paper_is_the_image_network_itself():
     targets = [d.name for d in DATASETS if d.teaches is None]
     controls = {Experiment("convnet", "rgb", "imagenet", "fixed", d) for d in targets}
     assert {e for e in exist if is_control(e)} == controls
-    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics")
+    found = pretrainings("i3d", "fixed", "ucf101")
+    assert found[0] == "kinetics"
+    assert {"kinetics", "imagenet+kinetics"} < set(found)
+    assert all("kinetics" in word for word in found)
 
 
 def test_on_images_that_teach_nothing_a_random_network_is_trained_but_never_frozen(monkeypatch):

@@ -77,12 +77,12 @@ class Manifest:
         """Give the split, with what is known of each file."""
         about = self.about
         parts: dict[str, list[Video]] = {"train": [], "test": []}
-        names = ("part", "id", "path", "label", "group", "start", "end")
-        names += ("sha256", "bytes", "modified", "changed", "leaked")
-        columns = (self.table.column(name).to_pylist() for name in names)
-        for part, id_, path, label, group, start, end, *facts in zip(*columns, strict=True):
+        names = ("part", "start", "end", "id", "path", "label", "group")
+        facts = ("sha256", "bytes", "modified", "changed", "leaked")
+        columns = (self.table.column(name).to_pylist() for name in (*names, *facts))
+        for part, start, end, id_, path, label, group, *known in zip(*columns, strict=True):
             segment = None if start is None else Segment(start, end)
-            parts[part].append(Video(id_, self.root / path, label, group, *facts, segment=segment))
+            parts[part].append(Video(id_, self.root / path, label, group, *known, segment))
         return DatasetSplit(
             about["dataset"],
             about["split"],

@@ -70,7 +70,7 @@ def add(source: Path, name: str = "") -> Dataset:
         InputError: There is no such list or folder, it is wrong, or the name is taken or none.
     """
     source = source.absolute()
-    if not is_folder(source) and source.suffix.lower() not in SUFFIXES:
+    if not is_folder(source) and not (is_file(source) and source.suffix.lower() in SUFFIXES):
         what = "is no list of videos (.csv or .parquet)" if is_file(source) else "does not exist"
         raise InputError(f"{source} {what}: give a list, or a folder with train/<class>/ and test/<class>/.")
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", _stem(source)).strip("._-")

@@ -73,7 +73,7 @@ def real_clips(assets: Path, root: Path, train: int, test: int) -> Path:
 
 
 def real_changes(architecture: str) -> dict:
-    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40}
+    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40, "flip": True}
     if architecture == "i3d":
         clips["train_frames"] = 16
     return {
@@ -155,7 +155,7 @@ def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
             **TINY["training"], "steps": 20, "validate_every": 1, "batch_size": 2, "reference_batch": 2,
             "validation_fraction": 0.0, "stages": [[15, 0.1]],
         }  # fmt: skip
-        clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9}
+        clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9, "flip": True}
         experiment = Experiment("i3d", "flow", "none", "origin", own.add(root).name)
         space = Workspace(tmp_path / source, tmp_path / f"{source} cache")
         flow = {**vars(FLOW_PRESETS["fast"]), "source": source}

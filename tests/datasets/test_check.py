@@ -18,6 +18,7 @@ from i3d_lightning.datasets import contents, duplicates, own
 from i3d_lightning.datasets.check import check
 from i3d_lightning.datasets.faults import Report
 from i3d_lightning.datasets.manifest import load_manifest
+from i3d_lightning.video.file import VideoFile
 
 CLASSES = ("Diving", "Lunges")
 GROUPS = {"test": ("g02", "g03", "g06"), "train": ("g08", "g09", "g10", "g11", "g12", "g13")}
@@ -188,10 +189,10 @@ def test_what_a_file_shows_is_not_kept_as_what_it_showed_before(tiny_ucf, tmp_pa
     changed, other = (v.path for v in load_manifest("ucf101", root, 1, cache).data.train[:2])
     look = contents._look_at_video
 
-    def write_then_look(path: Path) -> contents.Content:
-        if path == changed:
-            shutil.copy(other, path)
-        return look(path)
+    def write_then_look(file: VideoFile) -> contents.Content:
+        if file.path == changed:
+            shutil.copy(other, changed)
+        return look(file)
 
     with monkeypatch.context() as patch:
         patch.setattr(contents, "_look_at_video", write_then_look)

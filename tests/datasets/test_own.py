@@ -120,7 +120,7 @@ def test_what_another_process_is_told_is_enough(home):
     assert DATASETS["mine"].source == home / "moved" / "clips.csv"
 
 
-# ---------------------------------------------------------------------------- real videos, and segments of them
+# ----------------------------------------------------------------------- real videos, and segments of them
 
 
 @pytest.fixture

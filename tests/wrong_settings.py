@@ -329,7 +329,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("prediction by a web page", ["predict", "{tmp}/file", "--weights={tmp}/weights.pt"]),
     ("list without labels", [*EXPERIMENT, "--dataset={tmp}/clips.csv"]),
     ("list that is no Parquet", [*EXPERIMENT, "--dataset=mine={tmp}/clips.parquet"]),
-    ("list called as another data set", ["data", "check", "--dataset={tmp}/ucf101.csv", "--cache={tmp}/cache"]),
+    ("list called as another", ["data", "check", "--dataset={tmp}/ucf101.csv", "--cache={tmp}/cache"]),
     ("list that is not there", ["grid", "{tmp}/own.yaml", *PLACES]),
     ("folder of which nobody says where", [*EXPERIMENT[:3], "--dataset=folder", *PLACES]),
     ("table 6", ["table", "6", "--runs={tmp}/runs"]),

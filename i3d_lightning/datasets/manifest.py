@@ -82,7 +82,8 @@ class Manifest:
         columns = (self.table.column(name).to_pylist() for name in (*names, *facts))
         for part, start, end, id_, path, label, group, *known in zip(*columns, strict=True):
             segment = None if start is None else Segment(start, end)
-            parts[part].append(Video(id_, self.root / path, label, group, *known, segment))
+            what = dict(zip(facts, known, strict=True))
+            parts[part].append(Video(id_, self.root / path, label, group, segment=segment, **what))
         return DatasetSplit(
             about["dataset"],
             about["split"],

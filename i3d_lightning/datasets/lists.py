@@ -39,6 +39,8 @@ SUFFIXES = (".csv", ".parquet")
 """How names of lists end."""
 _LARGEST = 2**28
 """Bytes of a list: millions of videos, beyond which it is something else."""
+_NOTHING = ("nan", "NaN")
+"""What programs write where there is nothing."""
 _KNOWN = ("path", "label", "group", "start", "end")
 _SPLIT = re.compile(r"split([1-9][0-9]{0,3})?")
 _TRAIN, _TEST, _VALIDATE = "train", "test", "validate"
@@ -275,8 +277,10 @@ def _splits(source: Path, names: Sequence[str]) -> dict[int, str]:
 
 def _row(where: str, cells: Mapping[str, str], splits: Mapping[int, str]) -> _Row:
     for name in ("path", "label"):
-        if cells[name] in ("", "nan", "NaN"):
+        if cells[name] in ("", *_NOTHING):
             raise InputError(f"{where} has no {name}: fill it in, or take the row out.")
+    if cells.get("group") in _NOTHING:
+        raise InputError(f"{where} has the group '{cells['group']}': fill it in, or leave the cell empty.")
     for name in _KNOWN:
         if not is_text(cells.get(name, "")):
             raise InputError(f"{where} has the {name} {cells[name]!r}, which is no text: mend it.")

@@ -151,7 +151,7 @@ TIMES = "path,label,split,start,end\nb/1.mp4,sew,test,,\na/1.mp4,cut,train,"
         (f"{BOTH}a/2.mp4,,train\n", "line 4 has no label"),
         (f"{BOTH}a/2.mp4,nan,train\n", "line 4 has no label"),
         (f"{BOTH},cut,train\n", "line 4 has no path"),
-        ("path,label,split,group\na/1.mp4,cut,train,nan\n", "line 2 has the group 'nan': fill it in, or leave"),
+        ("path,label,split,group\na/1.mp4,cut,train,nan\n", "line 2 has the group 'nan': fill it in"),
         (f"{BOTH}a/2.mp4,cut,tran\n", "line 4 says 'tran' in split, but must say train or test"),
         (f"{BOTH}a/2.mp4,cut,1\n", "line 4 says '1' in split"),
         (f"{BOTH}a/2.mp4,cut,val\n", "has videos to validate and to test on in split 1"),

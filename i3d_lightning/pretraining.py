@@ -38,6 +38,7 @@ register(Corpus("imagenet22k", "ImageNet-22k", video=False))
 register(Corpus("kinetics", "Kinetics-400"))
 register(Corpus("kinetics600", "Kinetics-600"))
 register(Corpus("kinetics700", "Kinetics-700"))
+register(Corpus("kinetics700-2020", "Kinetics-700-2020"))
 
 
 def self_supervised(stages: tuple[str, ...]) -> bool:

@@ -528,9 +528,12 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= 100 else f"{shown[:100]}..."
 
 
+_NO_TEXT = re.compile("[\x00-\x1f\ud800-\udfff]")
+
+
 def is_text(text: str) -> bool:
     """Tell text from what has control characters, or bytes of a file name that are not UTF-8."""
-    return not any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text)
+    return _NO_TEXT.search(text) is None
 
 
 def describe_settings(settings: type) -> Iterable[tuple[str, str]]:

@@ -149,7 +149,7 @@ class RGBFrames:
 
     def length(self, video: VideoFile) -> int:
         video.check()
-        return decoding.length(video.path, fps=self.fps)
+        return decoding.length(video.path, fps=self.fps, segment=video.segment)
 
     def read(self, video: VideoFile, start: int, frames: int, period: int | None = None) -> Tensor:
         video.check()
@@ -164,6 +164,7 @@ class RGBFrames:
             aspect=self.aspect,
             step=self.snapshot,
             period=period,
+            segment=video.segment,
             **how,
         )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import digest, is_text
-from i3d_lightning.video.file import VideoFile
+from i3d_lightning.video.file import Segment, VideoFile, content_of
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +29,16 @@ class Video:
 
     Attributes:
         id: Its name in the data set's lists.
-        path: Its file.
+        path: Its file, which others may be other segments of.
         label: Index of its class.
         group: Videos of one group share a source: they must never be divided between training and
             validation, and are what statistics resample; a video of which no source is known is its own.
-        sha256: Of the file's content.
+        sha256: Of the file.
         bytes: The file's size.
         modified: When the file's content was last changed, in nanoseconds.
         changed: When anything of the file was, in nanoseconds.
         leaked: Whether it is tested on though its content, or nearly that, is trained on too.
+        segment: The part of the file that it is; None is all of it.
     """
 
     id: str
@@ -48,11 +50,17 @@ class Video:
     modified: int = -1
     changed: int = -1
     leaked: bool = False
+    segment: Segment | None = None
 
     @property
     def file(self) -> VideoFile:
-        """Its file, to be read."""
-        return VideoFile(self.path, self.sha256, self.bytes, self.modified, self.changed)
+        """Its file, or its part of one, to be read."""
+        return VideoFile(self.path, self.sha256, self.bytes, self.modified, self.changed, self.segment)
+
+    @property
+    def content(self) -> str:
+        """What it shows, see `content_of`; nothing where the file is not known."""
+        return content_of(self.sha256, self.segment)
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class DatasetSplit:
     def digest(self) -> str:
         """Identify what it holds, wherever that lies: of videos their names, labels, groups and contents."""
         parts = (("train", self.train), ("test", self.test))
-        videos = [(part, v.id, v.label, v.group, v.sha256) for part, videos in parts for v in videos]
+        videos = [(part, v.id, v.label, v.group, v.content) for part, videos in parts for v in videos]
         return digest(self.classes, self.tested_on, videos, self.missing_train, self.missing_test)
 
 
@@ -130,17 +138,17 @@ def checked(split: DatasetSplit) -> DatasetSplit:
     A line that a list repeats is taken once, with a warning.
 
     Raises:
-        InputError: A video has two labels, is both trained and tested on, or has a name that is not UTF-8; or
-            a class is there twice.
+        InputError: A video has two labels, is both trained and tested on, if only in part, or has a name that
+            is not UTF-8; or a class is there twice.
     """
     if twice := [name for name, count in Counter(split.classes).items() if count > 1]:
         raise InputError(f"{split.name} has the class '{twice[0]}' twice: mend its class list.")
-    met: dict[Path, tuple[str, Video]] = {}
+    met: dict[tuple[Path, Segment | None], tuple[str, Video]] = {}
     parts: dict[str, list[Video]] = {"training": [], "test": []}
     for part, videos in zip(parts, (split.train, split.test), strict=True):
         for video in videos:
             _check_name(video)
-            before = met.setdefault(video.path, (part, video))
+            before = met.setdefault((video.path, video.segment), (part, video))
             if before[1] is video:
                 parts[part].append(video)
             elif before == (part, video):
@@ -156,10 +164,27 @@ def checked(split: DatasetSplit) -> DatasetSplit:
                 raise InputError(
                     f"{video.path} is both {before[1].id} and {video.id} of {split.name}: mend it."
                 )
+    _check_apart(split)
     for part, videos in zip(parts, (split.train, split.test), strict=True):
         if repeated := len(videos) - len(parts[part]):
             log.warning("%s lists %d %s videos twice; each counts once.", split.name, repeated, part)
     return replace(split, train=tuple(parts["training"]), test=tuple(parts["test"]))
+
+
+def _check_apart(split: DatasetSplit) -> None:
+    """Refuse to test on moments of a file that are trained on."""
+    nothing = Segment(-math.inf, math.inf)
+    trained: dict[Path, list[Video]] = defaultdict(list)
+    for video in split.train:
+        trained[video.path].append(video)
+    for video in split.test:
+        start, end = video.segment or nothing
+        for other in trained.get(video.path, ()):
+            begin, stop = other.segment or nothing
+            if begin < end and start < stop:
+                raise InputError(
+                    f"{split.name} trains on {other.id} and tests on {video.id}, which overlap: mend it."
+                )
 
 
 def _check_name(video: Video) -> None:

@@ -53,6 +53,8 @@ class Score:
         settings: Digest of what seeds and splits that are averaged have in common; None is unknown.
         data: Digest of the videos; None is unknown.
         near_duplicates: Whether a check had looked for near-duplicates too when it said which videos leaked.
+        splits: Those that its data set has, as the run knew; of one's own, nobody else may.
+        groups_known: Whether its data set knows which videos share a source, likewise; None is unknown.
     """
 
     experiment: Experiment
@@ -68,6 +70,8 @@ class Score:
     settings: str | None = None
     data: str | None = None
     near_duplicates: bool = False
+    splits: tuple[int, ...] = ()
+    groups_known: bool | None = None
 
     @property
     def cell(self) -> Cell:
@@ -116,6 +120,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             run.metrics.get("settings"),
             run.metrics.get("data"),
             run.metrics.get("near_duplicates", False),
+            tuple(run.metrics.get("splits", ())),
+            run.metrics.get("groups_known"),
         )
         found.append(score)
     for score in found:
@@ -243,7 +249,8 @@ class Summary:
     def groups_known(self) -> bool:
         """Whether anything is known of videos that share a source; else the interval is over videos."""
         known = DATASETS.get(self.cell.dataset)
-        return known.groups if known else len(self.sums.groups) < self.sums.distinct
+        said = known.groups if known else self.first[0].groups_known
+        return len(self.sums.groups) < self.sums.distinct if said is None else said
 
     @property
     def leaked(self) -> int:
@@ -359,8 +366,8 @@ class Index:
     def __iter__(self) -> Iterator[Summary]:
         for cell, runs in self._cells.items():
             splits = tuple(sorted({split for split, _ in runs}))
-            known = DATASETS.get(cell.dataset)
-            all_of_them = [splits] if known and len(splits) > 1 and splits == known.splits else []
+            known = DATASETS.get(cell.dataset) or next(iter(runs.values()))
+            all_of_them = [splits] if len(splits) > 1 and splits == known.splits else []
             for over in [*((split,) for split in splits), *all_of_them]:
                 summary = self.find(cell, over)
                 if summary is not None:  # the splits may have no seed in common

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.registry import DATASETS, root_of
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import RANDOM, STREAMS, UNTAUGHT, Experiment, stages
@@ -22,7 +23,7 @@ from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Changes, Recipe, compose, plain
 from i3d_lightning.results.runs import FINGERPRINT, RESULT, load_run
 from i3d_lightning.study.cells import check, pretraining_of, pretrainings, sees_video
-from i3d_lightning.study.recipes import Preprocessing, recipe_for
+from i3d_lightning.study.recipes import Preprocessing, check_answers, recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.weights import Entry, Weights, list_weights, load_weights
 from i3d_lightning.weights.fetch import fetch
@@ -148,7 +149,9 @@ class _Planner:
         check(experiment)
         root = self._root(experiment.dataset)
         weights, sha256, parent, expected = self._start(experiment, given)
-        recipe, differences = recipe_for(experiment, self.settings(experiment), expected)
+        changes = self.settings(experiment)
+        check_answers(experiment, changes)
+        recipe, differences = recipe_for(experiment, changes, expected)
         if not self.dry and experiment.stream != "rgb" and recipe.flow.images:
             folder_of_images(recipe.flow.source)
         cell = Cell(experiment, recipe, root, weights, sha256, parent, differences)
@@ -294,6 +297,7 @@ def save_cell(cell: Cell, space: Workspace, imports: Iterable[str], path: Path) 
     cell = replace(cell, root=cell.root.absolute(), weights=weights)
     space = replace(space, runs=space.runs.absolute(), cache=space.cache.absolute())
     content = {"cell": plain(cell), "space": plain(space), "import": list(imports)}
+    content["source"] = own.source_of(cell.experiment.dataset)
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode()))
 
 
@@ -316,6 +320,7 @@ def load_cell(content: Mapping[str, Any]) -> tuple[Cell, Workspace]:
         InputError: It is something else.
     """
     try:
+        own.restore(content["cell"]["experiment"]["dataset"], content.get("source"))
         cell, space = dict(content["cell"]), dict(content["space"])
         parent = cell.pop("parent")
         made = Cell(

@@ -70,6 +70,27 @@ def _check_layers(architecture: str, stream: str, recipe: Recipe) -> None:
     layer_scales(network, recipe.training.layer_decay)
 
 
+def check_answers(experiment: Experiment, changes: Changes) -> None:
+    """Make sure that the user says what only she knows of a data set, before anything is trained on it.
+
+    Args:
+        experiment: What is to be run.
+        changes: The user's settings.
+
+    Raises:
+        InputError: A setting that the data set asks for is not among them.
+    """
+    if not PROTOCOLS[experiment.protocol].trains_by_steps:
+        return
+    for setting, question in DATASETS[experiment.dataset].asks.items():
+        part, name = setting.split(".")
+        if (changes.get(part) or {}).get(name) is None:
+            raise InputError(
+                f"Only you know of {experiment.dataset} {question}: say --recipe.{setting} true or false (in "
+                f"a file, recipe: {{{part}: {{{name}: false}}}})."
+            )
+
+
 def _expectations(experiment: Experiment, clips: Clips | None, flow: Flow | None) -> dict[str, Changes]:
     expected: dict[str, Changes] = {}
     if clips is not None:

@@ -24,6 +24,7 @@ import torch
 import yaml
 
 from i3d_lightning import ranks
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
@@ -239,6 +240,7 @@ def _check_processes(original: Original) -> None:
 def _cell(original: Original, moved: Moved) -> Cell:
     """The cell that was run, with things where they are now."""
     config, experiment = original.config, original.run.experiment
+    own.restore(experiment.dataset, config.get("source"), moved.root)
     check(experiment)
     recipe = compose(Recipe(), config["recipe"])
     if moved.flow_images is not None:

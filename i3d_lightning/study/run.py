@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from i3d_lightning import interruption, ranks
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.folds import without_test
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
@@ -296,6 +297,7 @@ def _describe(cell: Cell, job: Job, identity: Mapping[str, Any], space: Workspac
         "weights": _source(job.weights),
         "preprocessing_differs": list(cell.differences),
         "root": str(cell.root.absolute()),
+        "source": own.source_of(job.experiment.dataset),
         "hold_out": cell.hold_out,
         "import": list(imported()),
         "trainer": plain(space.trainer),
@@ -333,6 +335,8 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
         "identity": digest(identity),
         "settings": digest(settings_of(identity)),
         "data": identity["data"],
+        "splits": list(DATASETS[experiment.dataset].splits),
+        "groups_known": DATASETS[experiment.dataset].groups,
         **outcome.predictions.as_json(),
         "tested_on": job.data.tested_on,
         "near_duplicates": job.data.near_duplicates,

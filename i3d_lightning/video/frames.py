@@ -23,6 +23,7 @@ from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video import budgets
 from i3d_lightning.video.container import is_sound, open_video, packets_of, reason
 from i3d_lightning.video.damage import note
+from i3d_lightning.video.file import Segment
 from i3d_lightning.video.timeline import Timeline, displayed, read_timeline
 
 Empty = Callable[[tuple[int, ...]], np.ndarray]
@@ -38,27 +39,29 @@ class VideoInfo:
         fps: Its own frame rate, in frames per second.
         height: Height in pixels, as the video is shown.
         width: Width in pixels, as the video is shown.
+        seconds: How long it lasts.
     """
 
     frames: int
     fps: float
     height: int
     width: int
+    seconds: float
 
 
-def describe(path: Path) -> VideoInfo:
+def describe(path: Path, segment: Segment | None = None) -> VideoInfo:
     """Describe a video by its packets and, where that may be turned, its first frame.
 
     Raises:
         UnreadableVideoError: The file is not a video.
     """
-    timeline = read_timeline(path)
+    timeline = read_timeline(path, segment)
     if timeline.promised > timeline.frames:
         note(timeline.frames, timeline.promised)
     transposed = timeline.can_be_turned and _first_orientation(path, timeline).transposed
     size = timeline.width, timeline.height
     width, height = reversed(size) if transposed else size
-    return VideoInfo(timeline.frames, float(timeline.rate), height, width)
+    return VideoInfo(timeline.frames, float(timeline.rate), height, width, float(timeline.seconds))
 
 
 def _first_orientation(path: Path, timeline: Timeline) -> Orientation:
@@ -68,9 +71,9 @@ def _first_orientation(path: Path, timeline: Timeline) -> Orientation:
     raise _undecodable(path)
 
 
-def count_frames(path: Path, fps: float) -> int:
+def count_frames(path: Path, fps: float, segment: Segment | None = None) -> int:
     """Count the frames of a video's timeline at `fps` frames per second."""
-    return read_timeline(path).length(fps)
+    return read_timeline(path, segment).length(fps)
 
 
 def frames_shown(path: Path, fps: float) -> tuple[int, list[int]]:
@@ -88,6 +91,7 @@ def read_frames(
     aspect: float,
     step: int,
     period: int | None,
+    segment: Segment | None,
     *,
     empty: Empty,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +106,7 @@ def read_frames(
         aspect: Width / height that they are squeezed to; 0 keeps theirs.
         step: Distance between the frames read.
         period: Frames after which a looped video starts again, where that is before its end.
+        segment: The part of the file that is the video.
         empty: Makes the array that frames are written to.
 
     Returns:
@@ -110,7 +115,7 @@ def read_frames(
     Raises:
         UnreadableVideoError: The file is not a video, too little of it is left, or it would cost too much.
     """
-    timeline = read_timeline(path)
+    timeline = read_timeline(path, segment)
     length = timeline.length(fps)
     if timeline.broken_off and length < step * frames:
         raise UnreadableVideoError(

@@ -14,6 +14,7 @@ from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from i3d_lightning.video.decoding import read_clip
+from i3d_lightning.video.file import Segment
 from i3d_lightning.video.frames import squeezed
 
 _AT_ONCE = 32
@@ -31,6 +32,7 @@ def read_resized(
     interpolation: str,
     step: int = 1,
     period: int | None = None,
+    segment: Segment | None = None,
 ) -> Shaped[Tensor, "c t h w"]:
     """Read frames as `decoding.read_clip` does, but resized by PyTorch.
 
@@ -43,7 +45,9 @@ def read_resized(
     parts = []
     for first in range(0, frames, _AT_ONCE):
         count = min(_AT_ONCE, frames - first)
-        own = read_clip(path, start + step * first, count, fps=fps, short_side=None, step=step, period=period)
+        own = read_clip(
+            path, start + step * first, count, fps=fps, short_side=None, step=step, period=period, segment=segment
+        )
         parts.append(resize(own, short_side, aspect, interpolation))
     return torch.cat(parts, dim=1)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import SMALLEST, TINY, run_one
 
+from i3d_lightning.datasets import own
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks import ARCHITECTURES, paper
@@ -53,7 +54,7 @@ def test_real_clips_at_128_px(architecture, stream, assets, tmp_path):
     """Twenty clips of UCF-101, two classes, at a short side of 128 px: trained on, tested and predicted."""
     root = real_clips(assets, tmp_path / "videos", train=6, test=4)
     changes = real_changes(architecture)
-    experiment = Experiment(architecture, stream, "none", "origin", "folder")
+    experiment = Experiment(architecture, stream, "none", "origin", own.add(root).name)
     space = Workspace(tmp_path / "runs", tmp_path / "cache")
     done = run_one(experiment, space, root=root, changes=changes)
     assert done.metrics["videos"] == 8
@@ -72,7 +73,7 @@ def real_clips(assets: Path, root: Path, train: int, test: int) -> Path:
 
 
 def real_changes(architecture: str) -> dict:
-    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40}
+    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40, "flip": True}
     if architecture == "i3d":
         clips["train_frames"] = 16
     return {
@@ -154,8 +155,8 @@ def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
             **TINY["training"], "steps": 20, "validate_every": 1, "batch_size": 2, "reference_batch": 2,
             "validation_fraction": 0.0, "stages": [[15, 0.1]],
         }  # fmt: skip
-        clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9}
-        experiment = Experiment("i3d", "flow", "none", "origin", "folder")
+        clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9, "flip": True}
+        experiment = Experiment("i3d", "flow", "none", "origin", own.add(root).name)
         space = Workspace(tmp_path / source, tmp_path / f"{source} cache")
         flow = {**vars(FLOW_PRESETS["fast"]), "source": source}
         done = run_one(

@@ -204,9 +204,17 @@ def test_groups_are_known_where_the_data_set_says_so_or_its_videos_share_one():
         return found.groups_known
 
     assert known("ucf101")
-    assert not known("folder")
+    assert not known("ssv2")
     assert not known("my-set")
     assert known("my-set", "aabbccddee")
+
+
+def test_of_a_data_set_of_ones_own_the_runs_say_what_it_is():
+    """Its list is not read for a table, and may be gone."""
+    made = [replace(full_ft(0, 6, dataset="mine", split=split), splits=(1, 2)) for split in (1, 2)]
+    assert {summary.splits for summary in Index(made)} == {(1,), (2,), (1, 2)}
+    assert {summary.splits for summary in Index(made[:1])} == {(1,)}
+    assert [s.groups_known for s in Index([replace(made[0], groups_known=True)])] == [True]
 
 
 def test_the_json_line_has_what_scripts_rely_on():

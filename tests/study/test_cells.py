@@ -65,7 +65,10 @@ def test_outside_the_paper_there_are_the_image_network_itself_and_random_feature
         Experiment(a.name, s, "random", "fixed", d) for a in ARCHITECTURES for s in a.streams for d in targets
     }
     assert {e for e in exist if is_control(e)} == controls
-    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics", "random")
+    found = pretrainings("i3d", "fixed", "ucf101")
+    assert found[0] == "kinetics" and found[-1] == "random"
+    assert {"kinetics", "imagenet+kinetics"} < set(found)
+    assert all("kinetics" in word for word in found[:-1])
 
 
 def test_on_images_that_teach_nothing_a_random_network_is_trained_but_never_frozen(monkeypatch):

@@ -195,7 +195,7 @@ def test_the_controls_feature_of_a_still_video_is_that_of_its_frame(tmp_path):
     recipe = compose(Recipe(clips=ARCHITECTURES["convnet"].clips), TINY, {"clips": {"train_frames": 1}})
     data = DatasetSplit("made", 1, ("one",), tuple(videos), tuple(videos))
     job = Job(
-        Experiment("convnet", "rgb", "imagenet", "fixed", "folder"),
+        Experiment("convnet", "rgb", "imagenet", "fixed", "ucf101"),
         recipe, data, weights, tmp_path, tmp_path / "cache", {},
     )  # fmt: skip
     network = start_network(job)

@@ -16,6 +16,7 @@ from i3d_lightning.datasets.demo import FAMILY
 from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
+from i3d_lightning.recipe import Clips
 from i3d_lightning.results.predictions import Predictions, fuse
 from i3d_lightning.results.reading import Reading
 from i3d_lightning.results.resampling import Sums
@@ -53,6 +54,8 @@ class Score:
         settings: Digest of what seeds and splits that are averaged have in common; None is unknown.
         data: Digest of the videos; None is unknown.
         near_duplicates: Whether a check had looked for near-duplicates too when it said which videos leaked.
+        clips: How it saw videos; None is unknown, or of a fusion that its streams did not alike.
+        provenance: Where the weights that it started from come from, in words; of a run its name.
     """
 
     experiment: Experiment
@@ -68,6 +71,8 @@ class Score:
     settings: str | None = None
     data: str | None = None
     near_duplicates: bool = False
+    clips: Clips | None = None
+    provenance: str = ""
 
     @property
     def cell(self) -> Cell:
@@ -102,12 +107,13 @@ def scores(runs: Iterable[Run]) -> list[Score]:
     found: list[Score] = []
     halves: dict[Experiment, dict[str, Score]] = defaultdict(dict)
     for run in runs:
+        weights = run.metrics.get("weights") or {}
         score = Score(
             run.experiment,
             run.experiment.stream,
             run.predictions,
             run.metrics["missing"],
-            (run.metrics.get("weights") or {}).get("sha256"),
+            weights.get("sha256"),
             run.metrics["tested_on"],
             run.metrics["protocol"]["order"],
             run.metrics["protocol"]["control"],
@@ -116,6 +122,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             run.metrics.get("settings"),
             run.metrics.get("data"),
             run.metrics.get("near_duplicates", False),
+            run.clips,
+            weights.get("provenance") or "",
         )
         found.append(score)
     for score in found:
@@ -139,7 +147,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             fusion = replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, settings=settings)
             reading = rgb.reading.both(flow.reading)
             near = rgb.near_duplicates or flow.near_duplicates  # as leaks known to one are
-            found.append(replace(fusion, reading=reading, near_duplicates=near))
+            clips = rgb.clips if rgb.clips == flow.clips else None
+            found.append(replace(fusion, reading=reading, near_duplicates=near, clips=clips))
     return found
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from scipy.optimize import isotonic_regression
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import RANDOM
@@ -17,28 +20,31 @@ from i3d_lightning.results.overview import STREAM_TITLES
 from i3d_lightning.results.scores import Index, Score, Summary, tests
 from i3d_lightning.results.transfer import Row, Target, protocols_of, rows_of
 
-COLOURS = {"origin": "#9a9a9a", "fixed": "#3b7dd8", "full-ft": "#c2571a"}
+COLOURS = {"origin": "#8c8c8c", "fixed": "#3b7dd8", "full-ft": "#c2571a"}
 OTHERS = ("#2f8f5b", "#7b4fa3", "#b59a00")
 """Of protocols that others add."""
 MARKERS = "osD^vPh*"
 """Of what weights have seen, in the order of rows; random features are crosses."""
-APART = 0.016
-"""How far apart points of one network stand, of a panel's width, so that whiskers do not cover each other."""
-NAMES_APART = 0.042
-"""How far apart names stand at least, of a panel's width."""
+INCHES, MARGIN = 0.11, 0.1
+"""What a number takes of a panel's width, and a network besides."""
 
 
 class _Point(NamedTuple):
-    compute: float
     protocol: str
     pretraining: str
     ours: Summary
 
 
+_Places = dict[tuple[str, float], list[_Point]]
+"""The points of each network, by its name and its multiply-adds in billions."""
+
+
 def transfer_chart(found: Iterable[Score], demo: bool | None = None) -> Figure:
     """Draw top-1 with its 95 % interval over groups against multiply-adds, one panel for each target.
 
-    A network has one place; what its weights had seen is the marker, the protocol the colour.
+    A network has one place for each clip that it was run on; the protocol is the colour, and what its weights
+    had seen the marker. Networks of nearly the same compute stand side by side: their names say how much it is,
+    and lines lead to where they belong on the axis.
 
     Args:
         found: All scores.
@@ -48,29 +54,31 @@ def transfer_chart(found: Iterable[Score], demo: bool | None = None) -> Figure:
         InputError: Nothing was run on a target whose compute is known.
     """
     rows = rows_of(Index(tests(found), demo))
-    protocols = protocols_of(rows)
-    targets = list(dict.fromkeys(target for row in rows for target in row.results))
-    panels_of = {target: points for target in targets if (points := _points(rows, target))}
+    targets = dict.fromkeys(target for row in rows for target in row.results)
+    panels_of = {target: places for target in targets if (places := _places(rows, target))}
     if not panels_of:
         raise InputError(
-            "No run on a target is there to draw whose multiply-adds are known: run i3d grid "
-            "experiments/networks.yaml, say."
+            "There is no run on a target to draw whose multiply-adds are known: run, say, "
+            "i3d grid experiments/networks.yaml."
         )
-    every = [point for points in panels_of.values() for some in points.values() for point in some]
-    seen = list(dict.fromkeys(p.pretraining for p in sorted(every, key=lambda p: len(p.pretraining))))
-    markers = _chosen(seen, MARKERS, {RANDOM: "x"})
-    colours = _chosen(protocols, OTHERS, COLOURS)
-    figure = Figure(figsize=(6.4 * len(panels_of), 5.6), layout="constrained")
+    every = [point for places in panels_of.values() for points in places.values() for point in points]
+    protocols = protocols_of(rows)
+    seen = list(dict.fromkeys(p.pretraining for p in every))
+    markers, colours = _chosen(seen, MARKERS, {RANDOM: "x"}), _chosen(protocols, OTHERS, COLOURS)
+    width = max(6.5, *(1.0 + sum(map(_inches, places.values())) for places in panels_of.values()))
+    figure = Figure(figsize=(width * len(panels_of), 5.6), layout="constrained")
     panels = figure.subplots(1, len(panels_of), squeeze=False, sharey=True)[0]
-    for panel, (target, points) in zip(panels, panels_of.items(), strict=True):
-        _draw(panel, points, markers, colours)
-        panel.set_title(str(target), fontsize=10, pad=86)
+    for panel, (target, places) in zip(panels, panels_of.items(), strict=True):
+        _draw(panel, places, width - 1.0, markers, colours)
+        longest = max(len(_name(*place)) for place in places)
+        panel.set_title(str(target), fontsize=11, pad=14 + 4.2 * longest)
         panel.set_xlabel("multiply-adds of a training clip, in billions", fontsize=9)
     panels[0].set_ylabel("top-1 %")
-    drawn = [p for p in protocols if any(point.protocol == p for point in every)]
-    handles = [Line2D([], [], color=colours[p], lw=3, label=p) for p in drawn]
-    handles += [Line2D([], [], color="#555555", marker=markers[s], ls="", label=s) for s in seen]
-    columns = min(6, len(handles))
+    handles = [
+        Line2D([], [], color=colours[p], lw=3, label=p) for p in protocols if p in {e.protocol for e in every}
+    ]
+    handles += [Line2D([], [], color="#555555", marker=markers[s], ls="", label=f"from {s}") for s in seen]
+    columns = min(int(width * len(panels_of) / 1.4), len(handles))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 
@@ -80,64 +88,64 @@ def _chosen(names: Iterable[str], free: Iterable[str], known: Mapping[str, str])
     return {**dict(zip((n for n in names if n not in known), cycle(free), strict=False)), **known}
 
 
-def _points(rows: Iterable[Row], target: Target) -> dict[str, list[_Point]]:
-    """What is to be drawn of a target, by the name of each network: each number once."""
-    found: dict[str, dict[tuple[str, str], _Point]] = {}
+def _places(rows: Iterable[Row], target: Target) -> _Places:
+    """Collect what is to be drawn of a target, each number once though several rows may show it."""
+    found: dict[tuple[str, float], dict[tuple[str, str], _Point]] = defaultdict(dict)
     for row in rows:
-        by_clips = dict(zip(row.clips, row.costs, strict=False))
+        costs = dict(zip(row.clips, row.costs, strict=False))
         name = row.architecture if row.stream == "rgb" else f"{row.architecture}, {STREAM_TITLES[row.stream]}"
         for protocol, result in row.results[target].items():
-            if result.ours is None or (cost := by_clips.get(result.ours.first[0].clips)) is None:
-                continue
-            seen = result.ours.cell.pretraining
-            point = _Point(cost.multiply_adds / 1e9, protocol, seen, result.ours)
-            found.setdefault(name, {}).setdefault((protocol, seen), point)
-    return {name: list(points.values()) for name, points in found.items()}
+            ours = result.ours
+            if ours is not None and (cost := costs.get(ours.first[0].clips)) is not None:
+                seen = ours.cell.pretraining
+                place = found[name, cost.multiply_adds / 1e9]
+                place.setdefault((protocol, seen), _Point(protocol, seen, ours))
+    return {place: list(points.values()) for place, points in found.items()}
+
+
+def _name(name: str, compute: float) -> str:
+    return f"{name}, {compute:.3g} G"
+
+
+def _inches(points: Sequence[_Point]) -> float:
+    return INCHES * len(points) + MARGIN
 
 
 def _draw(
-    panel: Axes,
-    by_name: Mapping[str, Sequence[_Point]],
-    markers: Mapping[str, str],
-    colours: Mapping[str, str],
+    panel: Axes, places: _Places, width: float, markers: Mapping[str, str], colours: Mapping[str, str]
 ) -> None:
-    every = [point.compute for points in by_name.values() for point in points]
-    low, high = np.log10(min(every)) - 0.25, np.log10(max(every)) + 0.25
-    panel.set_xscale("log")
-    panel.set_xlim(10**low, 10**high)
-    panel.set_ylim(0, 100)
-    centres = {}
-    for name, points in by_name.items():
-        centres[name] = float(np.mean([(np.log10(p.compute) - low) / (high - low) for p in points]))
-        for number, point in enumerate(points):
-            shift = (number - (len(points) - 1) / 2) * APART * (high - low)
-            ends = point.ours.interval
+    """Draw a panel of so many inches."""
+    ordered = sorted(places, key=lambda place: place[1])
+    logs = np.log10([compute for _, compute in ordered])
+    decades = max(0.5, np.ptp(logs) + 0.2) / width  # per inch
+    centres = _spread(logs, [_inches(places[place]) * decades for place in ordered])
+    for place, centre in zip(ordered, centres, strict=True):
+        points = places[place]
+        for number, (protocol, seen, ours) in enumerate(points):
+            x = 10 ** (centre + (number - (len(points) - 1) / 2) * INCHES * decades)
+            low, high = ours.interval
             panel.errorbar(
-                point.compute * 10**shift, point.ours.top1,
-                yerr=[[point.ours.top1 - ends[0]], [ends[1] - point.ours.top1]],
-                fmt=markers[point.pretraining], color=colours[point.protocol], ms=6, capsize=2,
+                x, ours.top1, yerr=[[ours.top1 - low], [high - ours.top1]],
+                fmt=markers[seen], color=colours[protocol], ms=5.5, capsize=2,
             )  # fmt: skip
-    names = sorted(centres, key=lambda name: centres[name])
-    for name, place in zip(names, _spread([centres[name] for name in names]), strict=True):
-        tops = [p.ours.interval[1] / 100 for p in by_name[name]]
-        panel.annotate(
-            name, (centres[name], max(tops)), (place, 1.03), "axes fraction", "axes fraction",
-            rotation=60, ha="left", va="bottom", fontsize=9, rotation_mode="anchor", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.7, "shrinkA": 0, "shrinkB": 2},
+        panel.plot((place[1], 10**centre), (0, 4), color="#8c8c8c", lw=0.8)
+        panel.text(
+            10**centre, 1.02, _name(*place), transform=panel.get_xaxis_transform(),
+            rotation=60, ha="left", va="bottom", rotation_mode="anchor", fontsize=9,
         )  # fmt: skip
+    panel.set_xscale("log")
+    room = 0.3 * decades + _inches(places[ordered[0]]) / 2 * decades
+    panel.set_xlim(10 ** (centres[0] - room), 10 ** (centres[-1] + room))
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.set_ylim(0, 100)
     panel.grid(axis="y", color="#e6e6e6", lw=0.7)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _spread(places: Sequence[float]) -> list[float]:
-    """Move sorted places apart until all are `NAMES_APART` from each other, each as little as it need be."""
-    groups: list[tuple[float, int]] = []  # mean place and number of those that stand side by side
-    for place in places:
-        groups.append((place, 1))
-        while len(groups) > 1:
-            (before, n), (after, m) = groups[-2:]
-            if after - before >= NAMES_APART * (n + m) / 2:
-                break
-            groups[-2:] = [((before * n + after * m) / (n + m), n + m)]
-    return [mean + (k - (n - 1) / 2) * NAMES_APART for mean, n in groups for k in range(n)]
+def _spread(places: np.ndarray, widths: Sequence[float]) -> np.ndarray:
+    """Move sorted places apart until none covers another, all of them as little as can be (least squares)."""
+    before = np.cumsum([0.0, *((a + b) / 2 for a, b in pairwise(widths))])
+    return isotonic_regression(places - before).x + before

@@ -43,8 +43,8 @@ def transfer_chart(found: Iterable[Score], demo: bool | None = None) -> Figure:
     """Draw top-1 with its 95 % interval over groups against multiply-adds, one panel for each target.
 
     A network has one place for each clip that it was run on; the protocol is the colour, and what its weights
-    had seen the marker. Networks of nearly the same compute stand side by side: their names say how much it is,
-    and lines lead to where they belong on the axis.
+    had seen the marker. Networks of nearly the same compute stand side by side: names say how much it is, and
+    lines lead to where they belong on the axis.
 
     Args:
         found: All scores.

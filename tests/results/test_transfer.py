@@ -8,7 +8,7 @@ from results.made import score, write_run
 
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.networks import ARCHITECTURES
-from i3d_lightning.networks.size import cost
+from i3d_lightning.networks.size import Cost, cost
 from i3d_lightning.recipe import Clips
 from i3d_lightning.results import published_transfer, tables, transfer
 from i3d_lightning.results.published_transfer import TRANSFER, Number, number_of
@@ -21,13 +21,32 @@ VIEWS = Clips(train_frames=9, crop=32, short_side=32, views="10x3")
 UCF = ("ucf101, split 1", "full-ft")
 
 
+@pytest.fixture(autouse=True)
+def counted(monkeypatch, request) -> list:
+    """What is counted of networks, which takes a second each: a made-up cost, but where a test is of it."""
+    asked: list = []
+
+    def quickly(network, stream, clips):
+        asked.append((network.name, stream, clips))
+        return Cost(10**6, 10**9)
+
+    if "really" not in request.fixturenames:
+        monkeypatch.setattr(transfer, "cost", quickly)
+    return asked
+
+
+@pytest.fixture
+def really() -> None:
+    """Count networks as they are."""
+
+
 def shown(found, **how):
     """The rows of the table as mappings of its columns, and its note."""
     table = transfer_table(found, **how)
-    rows = [dict(zip(table.frame.columns, row, strict=True)) for row in table.frame.to_numpy()]
-    return [{("", "architecture"): name, **row} for name, row in zip(table.frame.index, rows, strict=True)], (
-        table.note
-    )
+    rows = []
+    for name, row in zip(table.frame.index, table.frame.to_numpy(), strict=True):
+        rows.append({("", "architecture"): name, **dict(zip(table.frame.columns, row, strict=True))})
+    return rows, table.note
 
 
 def word(row, title):
@@ -45,29 +64,23 @@ def full_ft(right=190, **run):
     return score("i3d", "rgb", "kinetics", "full-ft", "ucf101", right, clips=run.pop("clips", VIEWS), **run)
 
 
-def test_a_row_has_origin_fixed_and_full_ft_of_a_network_and_what_it_costs():
+def test_a_row_has_origin_fixed_and_full_ft_of_a_network_and_what_it_costs(really):
     found = [
         score("i3d", "rgb", "none", "origin", "my-set", 100, clips=SMALL),
         score("i3d", "rgb", "kinetics", "fixed", "my-set", 160, clips=SMALL),
-        *(
-            score("i3d", "rgb", "kinetics", "full-ft", "my-set", 170 + 4 * s, seed=s, clips=SMALL)
-            for s in (0, 1)
-        ),
+        score("i3d", "rgb", "kinetics", "full-ft", "my-set", 170, clips=SMALL),
+        score("i3d", "rgb", "kinetics", "full-ft", "my-set", 174, seed=1, clips=SMALL),
     ]
     (row,), _ = shown(found)
     assert row["my-set", "origin"] == "50.0 [42.9–57.1]"
     assert row["my-set", "fixed"] == "80.0 [73.8–85.3]"
     assert row["my-set", "full-ft"].startswith("86.0 ± 1.4† [")
-    assert (word(row, "architecture"), word(row, "stream"), word(row, "pretraining")) == (
-        "i3d",
-        "rgb",
-        "kinetics",
-    )
+    assert [word(row, w) for w in ("architecture", "stream", "pretraining")] == ["i3d", "rgb", "kinetics"]
     assert (word(row, "clip"), word(row, "views")) == ("9 x 32 px", "whole")
     known = cost(ARCHITECTURES["i3d"], "rgb", SMALL)
     assert word(row, "parameters") == f"{known.parameters / 1e6:.1f} M" == "12.7 M"
     assert word(row, "multiply-adds") == f"{known.multiply_adds / 1e9:.3g} G"
-    assert known.multiply_adds * 50 < cost(ARCHITECTURES["i3d"], "rgb", Clips()).multiply_adds
+    assert known.multiply_adds < 10**9  # of its usual clip it is 111 G
 
 
 def test_an_origin_from_images_is_that_of_weights_that_began_with_images():
@@ -81,14 +94,13 @@ def test_an_origin_from_images_is_that_of_weights_that_began_with_images():
         )
     ]
     rows, _ = shown(found)
-    assert [
-        (word(r, "pretraining"), r["my-set", "origin"][:4], r["my-set", "full-ft"][:4]) for r in rows
-    ] == [
+    origin, tuned = ("my-set", "origin"), ("my-set", "full-ft")
+    assert [(word(r, "pretraining"), r[origin][:4], r[tuned][:4]) for r in rows] == [
         ("kinetics", "10.0", "60.0"),
         ("imagenet+kinetics", "30.0", "70.0"),
     ]
     rows, _ = shown(found[:2])  # alone they have rows of their own
-    assert [(word(r, "pretraining"), r["my-set", "origin"][:4]) for r in rows] == [
+    assert [(word(r, "pretraining"), r[origin][:4]) for r in rows] == [
         ("none", "10.0"),
         ("imagenet", "30.0"),
     ]
@@ -159,8 +171,7 @@ def test_a_fusion_costs_what_both_streams_do_where_they_saw_videos_alike(tmp_pat
         rows, _ = shown(scores(collect(tmp_path)))
         return next(row for row in rows if word(row, "stream") == FUSION)
 
-    both = [cost(ARCHITECTURES["i3d"], stream, SMALL).multiply_adds for stream in ("rgb", "flow")]
-    assert word(fused(SMALL), "multiply-adds") == f"{sum(both) / 1e9:.3g} G"
+    assert word(fused(SMALL), "multiply-adds") == "2 G"
     assert word(fused(VIEWS), "multiply-adds") == word(fused(VIEWS), "views") == "–"
 
 
@@ -188,10 +199,8 @@ def test_controls_have_rows_of_their_own_and_are_marked():
     ]
     rows, _ = shown(found)
     place = ("ucf101, split 1", "fixed")
-    ours = [
-        (word(r, "pretraining"), word(r, "its data"), r[place][:4]) for r in rows if r[place][0].isdigit()
-    ]
-    assert ours == [
+    run = [row for row in rows if row[place][0].isdigit()]
+    assert [(word(r, "pretraining"), word(r, "its data"), r[place][:4]) for r in run] == [
         ("imagenet (control)", "ImageNet-1k (labels)", "60.0"),
         ("kinetics", "Kinetics-400 (labels)", "80.0"),
         ("random (control)", "nothing", "15.0"),
@@ -274,16 +283,14 @@ def test_a_runs_clips_are_read_with_its_classes_once(tmp_path, monkeypatch):
     assert found.clips is None
 
 
-def test_each_network_is_counted_once_for_each_clip(monkeypatch):
-    counted = []
-    monkeypatch.setattr(transfer, "cost", lambda *of: counted.append(of) or cost(*of))
+def test_each_network_is_counted_once_for_each_clip(counted):
     found = [
         score("i3d", "rgb", "kinetics", "fixed", dataset, 100, split=split, clips=SMALL)
         for dataset in ("ucf101", "hmdb51")
         for split in (1, 2, 3)
     ]
     transfer_table(found)
-    assert [of[1:] for of in counted] == [("rgb", SMALL)]
+    assert counted == [("i3d", "rgb", SMALL)]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ In a Markdown file a block is a table or, with `column`, a number inside a sente
 
 It is the table of all runs or, with `table`, one of the paper's or `transfer`. `columns` chooses columns; any
 other word chooses the rows in whose column it stands. Tables and comments end with the command that made the
-runs, its time, machine, code and date. tests/test_docs.py fails where a block is not what its file gives, or a
-file is used by no block.
+runs, its time, machine, code and date. tests/test_docs.py fails where a block is not what its file gives, or
+a file is used by no block.
 """
 
 from __future__ import annotations

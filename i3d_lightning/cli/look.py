@@ -123,7 +123,8 @@ def chart(
     check_picture(output)
     found = scores(collect(place))
     if not found:
-        raise InputError(f"There are no complete runs in {place}: run make compare first.")
+        first = "i3d grid experiments/networks.yaml" if picture == "transfer" else "make compare"
+        raise InputError(f"There are no complete runs in {place}: run {first} first.")
     if picture == "transfer":
         figure = transfer_chart(found, demo)
     else:

@@ -48,10 +48,10 @@ class Target(NamedTuple):
 
     def __str__(self) -> str:
         if len(self.splits) > 1:
-            return f"{self.dataset}, mean of {len(self.splits)}"
+            return f"{self.dataset} mean of {len(self.splits)}"
         known = DATASETS.get(self.dataset)
         several = self.splits != (1,) or (known is not None and len(known.splits) > 1)
-        return f"{self.dataset}, split {self.splits[0]}" if several else self.dataset
+        return f"{self.dataset} split {self.splits[0]}" if several else self.dataset
 
 
 @dataclass(frozen=True)

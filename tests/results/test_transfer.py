@@ -18,7 +18,7 @@ from i3d_lightning.results.transfer import rows_of, transfer_table
 
 SMALL = Clips(train_frames=9, crop=32, short_side=32, test_frames=12)
 VIEWS = Clips(train_frames=9, crop=32, short_side=32, views="10x3")
-UCF = ("ucf101, split 1", "full-ft")
+UCF = ("ucf101 split 1", "full-ft")
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ def test_controls_have_rows_of_their_own_and_are_marked():
         score("convnet", "rgb", "imagenet", "fixed", "ucf101", 120),
     ]
     rows, _ = shown(found)
-    place = ("ucf101, split 1", "fixed")
+    place = ("ucf101 split 1", "fixed")
     run = [row for row in rows if row[place][0].isdigit()]
     assert [(word(r, "pretraining"), word(r, "its data"), r[place][:4]) for r in run] == [
         ("imagenet (control)", "ImageNet-1k (labels)", "60.0"),
@@ -206,7 +206,7 @@ def test_controls_have_rows_of_their_own_and_are_marked():
         ("random (control)", "nothing", "15.0"),
     ]
     control = next(r for r in rows if word(r, "pretraining").startswith("random"))
-    assert control["ucf101, split 1", "origin"] == "–"
+    assert control["ucf101 split 1", "origin"] == "–"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_what_weights_were_trained_on_is_said_and_whether_labels_were_learnt(pre
 def test_rendered_data_sets_are_apart_and_nothing_was_published_of_them(lab):
     found = [score("i3d", "rgb", "kinetics", "full-ft", "demo-ucf101", 190, clips=SMALL), full_ft()]
     (row,), note = shown(found, demo=True)
-    assert row["demo-ucf101, split 1", "full-ft"] == "95.0 [91.0–97.6]"
+    assert row["demo-ucf101 split 1", "full-ft"] == "95.0 [91.0–97.6]"
     assert "Lab" not in note
     rows, _ = shown(found)
     assert not any("demo" in group for row in rows for group, _ in row)
@@ -244,11 +244,11 @@ def test_the_mean_of_splits_stands_beside_split_1_and_a_split_run_alone_is_not_l
     found = [score("i3d", "rgb", "kinetics", "fixed", "ucf101", 150 + 10 * s, split=s) for s in (1, 2, 3)]
     (row, *_), _ = shown(found)
     assert {g: t[:4] for (g, p), t in row.items() if p == "fixed"} == {
-        "ucf101, split 1": "80.0",
-        "ucf101, mean of 3": "85.0",
+        "ucf101 split 1": "80.0",
+        "ucf101 mean of 3": "85.0",
     }
     (row, *_), _ = shown(found[1:2])
-    assert row["ucf101, split 2", "fixed"].startswith("85.0")
+    assert row["ucf101 split 2", "fixed"].startswith("85.0")
 
 
 def test_a_protocol_of_ones_own_has_a_column_and_pretraining_itself_is_no_target():

@@ -38,7 +38,7 @@ def found():
 def test_a_point_for_each_number_with_its_interval_at_its_networks_compute(found, tmp_path):
     figure = transfer_chart([*found, run("i3d", "kinetics", "fixed", 120, "demo-hmdb51")])
     panel, other = figure.axes
-    assert (panel.get_title(), other.get_title()) == ("demo-ucf101, split 1", "demo-hmdb51, split 1")
+    assert (panel.get_title(), other.get_title()) == ("demo-ucf101 split 1", "demo-hmdb51 split 1")
     drawn = [bar.lines[0] for bar in panel.containers]
     assert sorted(float(line.get_ydata()[0]) for line in drawn) == [20, 20, 75, 75, 80, 80]
     low, high = panel.containers[1].lines[2][0].get_segments()[0][:, 1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from i3d_lightning.datasets import DATASETS
 from i3d_lightning.datasets.registry import is_video, teacher
@@ -212,7 +212,7 @@ def _sees_video(pretraining: str) -> bool:
     return any(is_video(stage) for stage in stages(pretraining))
 
 
-def _order(key: tuple[str, str, str]) -> tuple[object, ...]:
+def _order(key: tuple[str, str, str]) -> tuple[Any, ...]:
     architecture, stream, pretraining = key
     names = ARCHITECTURES.names()
     place = names.index(architecture) if architecture in names else len(names)
@@ -220,7 +220,7 @@ def _order(key: tuple[str, str, str]) -> tuple[object, ...]:
     return place, architecture, COLUMNS.index(stream), seen
 
 
-def _target_order(target: Target) -> tuple[object, ...]:
+def _target_order(target: Target) -> tuple[Any, ...]:
     known = DATASETS.get(target.dataset)
     stands_for = (known.stands_for if known else "") or target.dataset
     papers = ("ucf101", "hmdb51")

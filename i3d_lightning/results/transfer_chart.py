@@ -96,9 +96,10 @@ def _places(rows: Iterable[Row], target: Target) -> _Places:
         name = row.architecture if row.stream == "rgb" else f"{row.architecture}, {STREAM_TITLES[row.stream]}"
         for protocol, result in row.results[target].items():
             ours = result.ours
-            if ours is not None and (cost := costs.get(ours.first[0].clips)) is not None:
+            clips = ours.first[0].clips if ours else None
+            if ours is not None and clips is not None and clips in costs:
                 seen = ours.cell.pretraining
-                place = found[name, cost.multiply_adds / 1e9]
+                place = found[name, costs[clips].multiply_adds / 1e9]
                 place.setdefault((protocol, seen), _Point(protocol, seen, ours))
     return {place: list(points.values()) for place, points in found.items()}
 

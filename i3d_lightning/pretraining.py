@@ -39,6 +39,9 @@ register(Corpus("kinetics", "Kinetics-400"))
 register(Corpus("kinetics600", "Kinetics-600"))
 register(Corpus("kinetics700", "Kinetics-700"))
 register(Corpus("kinetics700-2020", "Kinetics-700-2020"))
+register(Corpus("kinetics-byol", "Kinetics-400, BYOL", labels=False))
+register(Corpus("ucf101-mae", "UCF-101, masked autoencoding", labels=False))
+register(Corpus("hmdb51-mae", "HMDB-51, masked autoencoding", labels=False))
 
 
 def self_supervised(stages: tuple[str, ...]) -> bool:

@@ -242,6 +242,28 @@ def test_the_sweep_of_ucf10_is_of_what_is_run_on_it():
         assert compose(tried, {"training": {"learning_rate": chosen}, "flow": plain(run.flow)}) == run
 
 
+def test_the_grid_of_networks_is_eight_under_all_protocols_each_pretrained_on_the_same_clips():
+    described = read_grid(EXPERIMENTS[0].parent / "networks.yaml")
+    names = {cell.architecture for cell in described.cells}
+    assert len(names) == 8
+    assert {networks.ARCHITECTURES[name].library for name in names} == {"", "torchvision", "pytorchvideo"}
+    ways = {("origin", "none"), ("fixed", "kinetics"), ("full-ft", "kinetics")}
+    targets = {"demo-ucf101", "demo-hmdb51"}
+    assert {(c.architecture, c.dataset, c.protocol, c.pretraining) for c in described.cells} == {
+        (name, dataset, *way) for name in names for dataset in targets for way in ways
+    }
+    planned = plan(described.cells, Workspace(), settings=described.settings, dry=True).cells
+    assert len(planned) == len(described.cells) + len(names) == 56
+    clips = [(c.experiment.architecture, c.recipe.clips) for c in planned.values()]
+    seen = {(name, clip.train_frames, clip.crop, clip.fps) for name, clip in clips}
+    assert seen == {(name, 16, 32 if name == "c3d" else 48, 25) for name in names}
+    trained = {
+        cell.experiment.dataset: cell.recipe.training.course.steps * cell.recipe.training.batch_size
+        for cell in planned.values()
+    }
+    assert trained == {"demo-kinetics": 1120, "demo-ucf101": 240, "demo-hmdb51": 240}
+
+
 def test_the_learning_rate_keeps_to_its_stages():
     training = Training(learning_rate=0.1, stages=((2, 0.1), (3, 0.01), (5, 1.0)))
     cell = Experiment("i3d", "rgb", "none", "origin", "kinetics")

@@ -53,7 +53,8 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
     "run": {"type": Path, "help": "The folder of a run, or its name below the runs."},
     "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
     "other": {"help": "The run to compare it with."},
-    "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},
+    "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, findings, or transfer."},
+    "picture": {"nargs": "?", "default": "pretraining", "help": "pretraining or transfer."},
     "architecture_name": {"nargs": "?", "default": None, "help": "Show the stages of this network instead."},
 }
 """Arguments that are given without a flag."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from i3d_lightning.datasets.split import DEVELOPMENT, DatasetSplit, checked
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.recipe import Changes, merge
 from i3d_lightning.registry import Registry
 
@@ -87,6 +88,12 @@ def teacher(word: str, family: str) -> Dataset | None:
     """Find the data set of a family whose training is a stage of pretraining, such as `kinetics`."""
     found = [d for d in DATASETS if d.teaches == word]
     return next((d for d in found if d.family == family), None)
+
+
+def is_video(stage: str) -> bool:
+    """Say whether a stage of pretraining is video: whatever is not known to be images."""
+    images = {d.teaches for d in DATASETS if d.images} | {c.name for c in CORPORA if not c.video}
+    return stage not in images
 
 
 def root_of(dataset: Dataset, root: Path | None) -> Path:

@@ -16,6 +16,7 @@ from i3d_lightning.datasets.demo import FAMILY
 from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
+from i3d_lightning.recipe import Clips
 from i3d_lightning.results.predictions import Predictions, fuse
 from i3d_lightning.results.reading import Reading
 from i3d_lightning.results.resampling import Sums
@@ -55,6 +56,8 @@ class Score:
         near_duplicates: Whether a check had looked for near-duplicates too when it said which videos leaked.
         splits: Those that its data set has, as the run knew; of one's own, nobody else may.
         groups_known: Whether its data set knows which videos share a source, likewise; None is unknown.
+        clips: How it saw videos; None is unknown, or of a fusion that its streams did not alike.
+        provenance: Where the weights that it started from come from, in words; of a run its name.
     """
 
     experiment: Experiment
@@ -72,6 +75,8 @@ class Score:
     near_duplicates: bool = False
     splits: tuple[int, ...] = ()
     groups_known: bool | None = None
+    clips: Clips | None = None
+    provenance: str = ""
 
     @property
     def cell(self) -> Cell:
@@ -106,12 +111,13 @@ def scores(runs: Iterable[Run]) -> list[Score]:
     found: list[Score] = []
     halves: dict[Experiment, dict[str, Score]] = defaultdict(dict)
     for run in runs:
+        weights = run.metrics.get("weights") or {}
         score = Score(
             run.experiment,
             run.experiment.stream,
             run.predictions,
             run.metrics["missing"],
-            (run.metrics.get("weights") or {}).get("sha256"),
+            weights.get("sha256"),
             run.metrics["tested_on"],
             run.metrics["protocol"]["order"],
             run.metrics["protocol"]["control"],
@@ -122,6 +128,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             run.metrics.get("near_duplicates", False),
             tuple(run.metrics.get("splits", ())),
             run.metrics.get("groups_known"),
+            run.clips,
+            weights.get("provenance") or "",
         )
         found.append(score)
     for score in found:
@@ -145,7 +153,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             fusion = replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, settings=settings)
             reading = rgb.reading.both(flow.reading)
             near = rgb.near_duplicates or flow.near_duplicates  # as leaks known to one are
-            found.append(replace(fusion, reading=reading, near_duplicates=near))
+            clips = rgb.clips if rgb.clips == flow.clips else None
+            found.append(replace(fusion, reading=reading, near_duplicates=near, clips=clips))
     return found
 
 

@@ -55,14 +55,22 @@ def _text(index: Index, cell: Cell, splits: tuple[int, ...] = (1,)) -> str:
     ours, theirs = index.find(cell, splits), published.paper(*cell, splits)
     if ours is None:
         return _beside(None, "", theirs.top1 if theirs else None)
+    text = _beside(ours.top1, own_number(ours), theirs.top1 if theirs else None)
+    return text + own_number_without_leaks(ours)
+
+
+def own_number(ours: Summary) -> str:
+    """Write a number of ours as all tables do, with its spread and interval."""
     shared = ours.spread_over == "seeds" and ours.pretrainings == 1
-    text = _beside(
-        ours.top1, written(ours.top1, ours.interval, ours.spread, shared), theirs.top1 if theirs else None
-    )
+    return written(ours.top1, ours.interval, ours.spread, shared)
+
+
+def own_number_without_leaks(ours: Summary) -> str:
+    """Write it without leaks, to follow the number; nothing where there are none, or nobody asked."""
     clean = ours.without_leaks
     if clean is None or not ours.leaked:
-        return text
-    return f"{text}, without leaks {written(clean.top1, clean.interval)}"
+        return ""
+    return f", without leaks {written(clean.top1, clean.interval)}"
 
 
 def _beside(ours: float | None, text: str, theirs: float | None) -> str:
@@ -93,8 +101,11 @@ def paper_table(
 
 def _table_of(number: int, index: Index) -> PaperTable:
     table = TABLES[number](index)
-    if number == 1:
-        return table
+    return table if number == 1 else with_videos(table, index)
+
+
+def with_videos(table: PaperTable, index: Index) -> PaperTable:
+    """Add to a table's note what its numbers are over."""
     unchecked = (summary.cell.dataset for summary in index if not summary.near_duplicates)
     notes = (table.note, *([leaks_note(unchecked)] if index.exclude_leaks else []), videos_note(index))
     return replace(table, note=" ".join(notes))
@@ -342,13 +353,18 @@ def _columns(architecture: Architecture) -> list[tuple[str, str]]:
 
 
 def _frame(rows: dict[str, dict[tuple[str, str], str]]) -> pd.DataFrame:
-    columns: list[tuple[str, str]] = list(dict.fromkeys(c for row in rows.values() for c in row))
+    return frame_of(list(rows), list(rows.values()))
+
+
+def frame_of(names: Sequence[str], rows: Sequence[Mapping[tuple[str, str], str]]) -> pd.DataFrame:
+    """Make the frame of a table from its rows' titles, and of each row the cells by group and column."""
+    columns: list[tuple[str, str]] = list(dict.fromkeys(c for row in rows for c in row))
     groups = list(dict.fromkeys(group for group, _ in columns))
     titles = list(dict.fromkeys(title for _, title in columns))
     order = [(group, title) for group in groups for title in titles if (group, title) in set(columns)]
-    frame = pd.DataFrame([[row.get(c, MISSING) for c in order] for row in rows.values()], list(rows))
-    frame.columns = pd.MultiIndex.from_tuples(order)
-    return frame
+    made = pd.DataFrame([[row.get(c, MISSING) for c in order] for row in rows], list(names))
+    made.columns = pd.MultiIndex.from_tuples(order)
+    return made
 
 
 def flat(table: PaperTable) -> pd.DataFrame:
@@ -371,7 +387,7 @@ def as_latex(table: PaperTable) -> str:
     return text
 
 
-_SIGNS = {"–": "--", "±": "$\\pm$", "Δ": "$\\Delta$", "†": "$\\dagger$", "∞": "$\\infty$"}
+_SIGNS = {"–": "--", "±": "$\\pm$", "Δ": "$\\Delta$", "†": "$\\dagger$", "∞": "$\\infty$", "≠": "$\\neq$"}
 
 
 def all_tables(found: Iterable[Score], *, exclude_leaks: bool = False) -> dict[str, PaperTable]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from i3d_lightning.datasets.registry import DATASETS, teacher
+from i3d_lightning.datasets.registry import DATASETS, is_video, teacher
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import NONE, RANDOM, STREAMS, UNTAUGHT, Experiment, stages
 from i3d_lightning.networks.registry import ARCHITECTURES
-from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
 from i3d_lightning.weights import list_weights
 
 
 def sees_video(pretraining: str) -> bool:
     """Say whether weights with this pretraining have seen video."""
-    images = {d.teaches for d in DATASETS if d.images} | {c.name for c in CORPORA if not c.video}
-    return any(stage not in images for stage in stages(pretraining))
+    return any(is_video(stage) for stage in stages(pretraining))
 
 
 def known_pretraining(architecture: str) -> list[str]:

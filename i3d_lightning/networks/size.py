@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from i3d_lightning.networks.registry import Architecture
+from i3d_lightning.networks.registry import Architecture, unallocated
 from i3d_lightning.recipe import Clips, Training
 
 
@@ -48,7 +47,7 @@ def size(architecture: Architecture, classes: int = 400) -> Size:
     clips = architecture.clips
     parameters = multiply_adds = 0
     for stream in architecture.usual_streams:
-        with FakeTensorMode():
+        with unallocated():
             network = architecture.build(classes, stream, clips, Training()).eval()
             with FlopCounterMode(display=False) as counter:
                 network(*example_clips(stream, clips))

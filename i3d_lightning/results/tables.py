@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION
 from i3d_lightning.networks import ARCHITECTURES, Architecture, paper
+from i3d_lightning.networks.registry import unallocated
 from i3d_lightning.networks.inception import Inception
 from i3d_lightning.networks.receptive_field import receptive_fields
 from i3d_lightning.networks.size import size
@@ -165,7 +165,7 @@ def endpoint_table(name: str) -> PaperTable:
         InputError: There is no network of this name, or it has no Inception-v1.
     """
     architecture = ARCHITECTURES[name]
-    with FakeTensorMode():
+    with unallocated():
         network = architecture.build(2, architecture.streams[0], architecture.clips, Training())
     inception = getattr(network, "inception", None)
     if not isinstance(inception, Inception):

@@ -54,7 +54,11 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
     "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
     "other": {"help": "The run to compare it with."},
     "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},
-    "architecture_name": {"nargs": "?", "default": None, "help": "Show the stages of this network instead."},
+    "architecture_pattern": {
+        "nargs": "?",
+        "default": "*",
+        "help": "Only networks of such a name, as 'r*_18'.",
+    },
 }
 """Arguments that are given without a flag."""
 

@@ -124,7 +124,8 @@ def build(experiment: Experiment, classes: int, recipe: Recipe) -> VideoNetwork:
 def unallocated() -> Iterator[None]:
     """Make tensors that have a shape but no numbers, so that networks of any size cost nothing.
 
-    They are on no device, since PyTorch draws from a truncated normal distribution until it has enough numbers.
+    They are on no device: elsewhere PyTorch draws from a truncated normal distribution until it has enough
+    numbers.
     """
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("meta"):
         yield

@@ -1,7 +1,7 @@
 """torchvision's networks of video, by its own names.
 
-Frames are prepared as by the `transforms()` of its weights. Clip lengths and rates are those that the accuracy
-of its weights is given for, in their `meta`, as by its reference scripts
+Frames are prepared as by the `transforms()` of its weights. Clip lengths and rates are those that their
+accuracy is given for, in their `meta`, as by its reference scripts
 (https://github.com/pytorch/vision/tree/main/references/video_classification). A test compares both with it.
 """
 
@@ -54,9 +54,7 @@ def _register(
     **facts: Any,
 ) -> None:
     build = partial(_build, name=name, last=last, dropouts=dropouts, fit=fit)
-    register(
-        Architecture(name, title, build, clips, windows=True, library="torchvision", last=last, **facts)
-    )
+    register(Architecture(name, title, build, clips, windows=True, library="torchvision", last=last, **facts))
 
 
 # Tran et al., "A closer look at spatiotemporal convolutions", https://arxiv.org/abs/1711.11248. Frames are
@@ -88,8 +86,8 @@ def _fit_s3d(body: nn.Module, clips: Clips) -> None:
     body.avgpool = _AveragePool()
 
 
-# Xie et al., "Rethinking spatiotemporal feature learning", https://arxiv.org/abs/1712.04851. Its fewest frames
-# are torchvision's; frames smaller than 224 px are taken thanks to the pool above.
+# Xie et al., "Rethinking spatiotemporal feature learning", https://arxiv.org/abs/1712.04851. Its fewest
+# frames are torchvision's; frames smaller than 224 px are taken thanks to the pool above.
 S3D = Clips(
     fps=15,
     short_side=256,
@@ -166,5 +164,9 @@ SWIN = Clips(
 )
 # As on Kinetics, section 4.1: for 64 clips a step, and of the layers that are new.
 SWIN_TRAINING = {"optimizer": "adamw", "learning_rate": 3e-4, "weight_decay": 0.02, "schedule": "cosine"}
-for _name, _title in (("swin3d_t", "Video Swin-T"), ("swin3d_s", "Video Swin-S"), ("swin3d_b", "Video Swin-B")):
+for _name, _title in (
+    ("swin3d_t", "Video Swin-T"),
+    ("swin3d_s", "Video Swin-S"),
+    ("swin3d_b", "Video Swin-B"),
+):
     _register(_name, _title, SWIN, "head", smallest=(2, 32), device_batch=8, training=SWIN_TRAINING)

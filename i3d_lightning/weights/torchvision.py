@@ -1,8 +1,8 @@
 """torchvision's weights of its networks of video.
 
-What they have seen: its own were trained on Kinetics from scratch, MViT's are ported from its authors, who did
-the same, and Video Swin's from theirs, who started from ImageNet (https://arxiv.org/abs/2106.13230). A test
-compares the rest with torchvision's `Weights`.
+What they have seen: its own were trained on Kinetics from scratch, MViT's are ported from its authors, who
+did the same, and Video Swin's from theirs, who started from ImageNet (https://arxiv.org/abs/2106.13230). A
+test compares the rest with torchvision's `Weights`.
 """
 
 from __future__ import annotations

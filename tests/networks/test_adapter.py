@@ -72,10 +72,11 @@ def test_without_gradients_a_few_windows_are_seen_at_once():
 
 
 @pytest.mark.parametrize(
-    ("kernel", "frames", "groups"), [((3, 3, 3), 2, 1), ((3, 1, 1), 2, 1), ((5, 1, 1), 3, 1), ((3, 3, 3), 2, 32)]
+    ("kernel", "frames", "groups"),
+    [((3, 3, 3), 2, 1), ((3, 1, 1), 2, 1), ((5, 1, 1), 3, 1), ((3, 3, 3), 2, 32)],
 )
 def test_bf16_gradients_of_convolutions_longer_than_the_clip_read_no_foreign_memory(kernel, frames, groups):
-    """On CPUs with AVX512-bf16, PyTorch 2.15 gives such a layer's weights gradients of what was freed before."""
+    """On CPUs with AVX512-bf16, PyTorch 2.15 makes such a layer's gradient of what was freed before."""
     torch.manual_seed(0)
     plain = nn.Conv3d(32, 32, kernel, padding=tuple(k // 2 for k in kernel), groups=groups, bias=False)
     layer = PaddingConv3d.of(plain)

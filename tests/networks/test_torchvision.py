@@ -178,13 +178,17 @@ def test_weights_of_a_path_start_a_network_of_other_classes_that_learns_to_its_f
         if not key.startswith(ARCHITECTURES[name].last):
             assert torch.equal(network.state_dict()[f"body.{key}"], tensor), key
     same = create_model(name, pretrained=str(tmp_path / "published.pth"))
-    assert torch.equal(same.classifier.weight.flatten(), model.state_dict()[f"{ARCHITECTURES[name].last}.weight"].flatten())
+    assert torch.equal(
+        same.classifier.weight.flatten(), model.state_dict()[f"{ARCHITECTURES[name].last}.weight"].flatten()
+    )
     small = small_clips(name)
     learner = ARCHITECTURES[name].build(7, "rgb", small, Training(dropout=0.0)).train()
     clip = torch.randn(2, 3, small.train_frames, small.crop, small.crop)
     F.cross_entropy(learner.pool_time(learner(clip)), torch.tensor([0, 3])).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.parameters())
-    entry_layer = learner.get_parameter(f"body.{first}" if not first.startswith("pos") else "body.conv_proj.weight")
+    entry_layer = learner.get_parameter(
+        f"body.{first}" if not first.startswith("pos") else "body.conv_proj.weight"
+    )
     assert entry_layer.grad.abs().max() > 0
 
 
@@ -215,7 +219,9 @@ def test_nothing_of_a_frozen_network_changes(name):
     assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
     with torch.inference_mode():  # two windows, whose features are averaged
         parts = [network.see(prepare(part, clips)) for part in batch.chunk(2, dim=2)]
-    torch.testing.assert_close(torch.stack([kept[4], kept[5]]), (parts[0] + parts[1]) / 2, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        torch.stack([kept[4], kept[5]]), (parts[0] + parts[1]) / 2, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", MARKED)
@@ -254,7 +260,9 @@ def test_positions_of_another_size_are_refused_and_relative_ones_interpolated(tm
     small = replace(ARCHITECTURES["mvit_v1_b"].clips, crop=64, short_side=64)
     usual = dict(shapes(ARCHITECTURES["mvit_v1_b"], 400))
     with unallocated():
-        first, second = (ARCHITECTURES[n].build(400, "rgb", small, Training()) for n in ("mvit_v1_b", "mvit_v2_s"))
+        first, second = (
+            ARCHITECTURES[n].build(400, "rgb", small, Training()) for n in ("mvit_v1_b", "mvit_v2_s")
+        )
     changed = {n for n, t in first.state_dict().items() if t.shape != usual[n]}
     assert changed == {"body.pos_encoding.spatial_pos"}
     assert {n: t.shape for n, t in second.state_dict().items()} == shapes(ARCHITECTURES["mvit_v2_s"], 400)

@@ -99,8 +99,8 @@ def breaks_bf16(x: Tensor, frames: int) -> bool:
     """Tell whether oneDNN's bf16 gradient of a convolution's weights reads memory that nothing has written.
 
     Seen on AVX512-bf16 CPUs with PyTorch 2.15 where a convolution pads and its kernel covers more `frames`
-    than the clip has, which has two at least: as in the last blocks of a 16-frame clip. Now and then a gradient
-    is huge or NaN.
+    than the clip has, which has two at least: as in the last blocks of a 16-frame clip. Now and then a
+    gradient is huge or NaN.
     """
     return (
         torch.is_grad_enabled()

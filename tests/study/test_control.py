@@ -14,7 +14,7 @@ from i3d_lightning.study.cells import check, is_control
 from i3d_lightning.study.workspace import Workspace
 
 RANDOM = Experiment("r3d_18", "rgb", "random", "fixed", "ucf101")
-CHANGES = {**TINY, "clips": {**TINY["clips"], "train_frames": 8, "test_frames": 12}}
+CHANGES = {**TINY, "clips": {**TINY["clips"], "fps": 25.0, "train_frames": 8, "test_frames": 12}}
 
 
 def test_a_network_of_another_library_runs_from_random_weights_and_says_so(tiny_ucf, tmp_path, caplog):

@@ -301,7 +301,8 @@ def _cells(
         Experiment(
             architecture,
             s,
-            _pretraining(pretraining, given[s]) or default_pretraining(architecture, protocol, dataset),
+            _pretraining(pretraining, given[s], architecture)
+            or default_pretraining(architecture, protocol, dataset),
             protocol,
             dataset,
             split,
@@ -313,13 +314,13 @@ def _cells(
     ]
 
 
-def _pretraining(said: str | None, weights: str | None) -> str | None:
+def _pretraining(said: str | None, weights: str | None, architecture: str) -> str | None:
     """The pretraining that was said, or that the weights say."""
     if weights is None:
         return said
     from i3d_lightning.weights import load_weights
 
-    known = load_weights(weights).pretraining
+    known = load_weights(weights, architecture=architecture).pretraining
     if said is None and known is None:
         raise InputError(f"{weights} does not say what it was trained on: add, say, --pretraining kinetics.")
     if said is not None and known is not None and said != known:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from i3d_lightning.cli.output import check_format, print_json, print_paper_table, print_rich
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import InputError, unknown
 
 
-def architectures(architecture_name: str | None = None, format: str = "terminal") -> None:
-    """Print every network with its parameters, multiply-adds and clips, or the stages of one.
+def architectures(architecture_pattern: str = "*", format: str = "terminal") -> None:
+    """Print networks with their parameters, multiply-adds and clips, and the stages of an Inception-v1.
 
     Args:
-        architecture_name: Show the stages of this network and what each sees instead.
+        architecture_pattern: Only networks whose name matches this, such as `r*_18`; of a single
+            Inception-v1, its stages and what each sees.
         format: `terminal`, `markdown` or `latex`.
     """
+    from i3d_lightning.networks import ARCHITECTURES
     from i3d_lightning.results import tables
 
     check_format(format)
-    if architecture_name is not None:
-        print_paper_table(tables.endpoint_table(architecture_name), format)
+    found = [ARCHITECTURES[name] for name in ARCHITECTURES.names(architecture_pattern)]
+    if not found:
+        raise unknown("architecture", architecture_pattern, ARCHITECTURES.names())
+    if tables.has_stages(architecture_pattern):
+        print_paper_table(tables.endpoint_table(architecture_pattern), format)
     else:
-        print_paper_table(tables.architecture_table(), format)
+        chosen = None if len(found) == len(ARCHITECTURES.names()) else found
+        print_paper_table(tables.architecture_table(chosen), format)
 
 
 def weights_list(pattern: str = "*", json: bool = False) -> None:

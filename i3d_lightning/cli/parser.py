@@ -55,7 +55,11 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
     "other": {"help": "The run to compare it with."},
     "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, findings, or transfer."},
     "picture": {"nargs": "?", "default": "pretraining", "help": "pretraining or transfer."},
-    "architecture_name": {"nargs": "?", "default": None, "help": "Show the stages of this network instead."},
+    "architecture_pattern": {
+        "nargs": "?",
+        "default": "*",
+        "help": "Only networks of such a name, as 'r*_18'.",
+    },
 }
 """Arguments that are given without a flag."""
 

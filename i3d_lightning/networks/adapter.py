@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from i3d_lightning.errors import InputError
+from i3d_lightning.networks.layers import PaddingConv3d
 from i3d_lightning.networks.network import VideoNetwork
 
 WINDOWS_AT_ONCE = 8
@@ -53,6 +54,9 @@ class AdaptedNetwork(VideoNetwork):
         self.feature_size = int(layer.weight.shape[1])  # type: ignore[union-attr,index]
         for name in (last, *dropouts):
             body.set_submodule(name, nn.Identity())
+        for name, module in list(body.named_modules()):
+            if isinstance(module, nn.Conv3d) and module.kernel_size[0] > 1:
+                body.set_submodule(name, PaddingConv3d.of(module))
         self.body, self.frames = body, frames
         self.reset_classifier(classes)
 
@@ -80,6 +84,13 @@ def windows(clip: Float[Tensor, "b c t h w"], frames: int) -> Float[Tensor, "b s
         raise ValueError(f"expected a clip of {frames} frames or more, got {length}")
     starts = [min(start, length - frames) for start in range(0, length, frames)]
     return torch.stack([clip[:, :, start : start + frames] for start in starts], dim=1)
+
+
+def set_batchnorm_momentum(body: nn.Module, momentum: float) -> None:
+    """Set the share of each new batch in the running statistics, see `recipe.Training`."""
+    for module in body.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = momentum
 
 
 def adapted_state(state: Mapping[str, Tensor], last: str) -> dict[str, Tensor]:

@@ -76,13 +76,18 @@ class VideoNetwork(nn.Module):
 
     def forward_head(self, features: Float[Tensor, "b f s"]) -> Float[Tensor, "b k s"]:
         """Logits per time step from features, kept out of autocast: bf16 has only eighths above 16."""
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features):
             dropped = self.dropout(features.to(self.classifier.weight.dtype))
             return self.classifier(dropped.transpose(1, 2)).transpose(1, 2)
 
     def forward(self, *clips: Tensor) -> Float[Tensor, "b k s"]:
         """Logits per time step."""
         return self.forward_head(self.forward_features(*clips))
+
+
+def without_autocast(x: Tensor) -> torch.autocast:
+    """Compute in the precision of tensors such as this; without numbers there is nothing to be rounded."""
+    return torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False)
 
 
 def each_frame(network: nn.Module, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t i j"]:

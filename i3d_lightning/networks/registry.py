@@ -7,7 +7,8 @@ A network is a `networks.network.VideoNetwork` in a file of its own, which ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -119,10 +120,21 @@ def build(experiment: Experiment, classes: int, recipe: Recipe) -> VideoNetwork:
     return network
 
 
+@contextmanager
+def unallocated() -> Iterator[None]:
+    """Make tensors that have a shape but no numbers, so that networks of any size cost nothing.
+
+    They are on no device: elsewhere PyTorch draws from a truncated normal distribution until it has enough
+    numbers.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("meta"):
+        yield
+
+
 @lru_cache(maxsize=64)
 def shapes(architecture: Architecture, classes: int) -> Mapping[str, torch.Size]:
     """Find the shapes of a network's parameters and buffers, without allocating them."""
-    with FakeTensorMode():
+    with unallocated():
         network = architecture.build(classes, architecture.streams[0], architecture.clips, Training())
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
@@ -142,6 +154,11 @@ def check_clips(architecture: Architecture, clips: Clips) -> None:
         if given < smallest:
             raise InputError(f"clips.{name} is {given}, but {architecture.name} takes {smallest} or more.")
     _check_multiples(architecture, clips)
+    if architecture.windows and clips.test_frames < clips.train_frames:
+        raise InputError(
+            f"clips.test_frames is {clips.test_frames}, but {architecture.name} sees windows of "
+            f"clips.train_frames ({clips.train_frames}): say as many or more."
+        )
     if architecture.one_size and clips.test_side != clips.crop:
         raise InputError(
             f"clips.test_crop is {clips.test_crop}, but {architecture.name} is built for one size, "

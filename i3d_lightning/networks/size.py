@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from i3d_lightning.networks.registry import Architecture
+from i3d_lightning.networks.registry import Architecture, unallocated
 from i3d_lightning.recipe import Clips, Training
 
 
@@ -72,7 +71,7 @@ def cost(architecture: Architecture, stream: str, clips: Clips, classes: int = 4
     Raises:
         InputError: It cannot be built here, as where its library is not installed.
     """
-    with FakeTensorMode():
+    with unallocated():
         network = architecture.build(classes, stream, clips, Training()).eval()
         with FlopCounterMode(display=False) as counter:
             network(*example_clips(stream, clips))

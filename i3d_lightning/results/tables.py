@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION
 from i3d_lightning.networks import ARCHITECTURES, Architecture, paper
 from i3d_lightning.networks.inception import Inception
 from i3d_lightning.networks.receptive_field import receptive_fields
+from i3d_lightning.networks.registry import unallocated
 from i3d_lightning.networks.size import size
 from i3d_lightning.recipe import Training
 from i3d_lightning.results import published
@@ -159,6 +159,7 @@ def architecture_table(architectures: Iterable[Architecture] | None = None) -> P
         found = size(architecture)
         rows[_title(architecture)] = {
             ("", "name"): architecture.name,
+            ("", "library"): architecture.library or MISSING,
             ("", "streams"): ", ".join(architecture.streams),
             ("", "parameters"): f"{found.parameters / 1e6:.1f} M",
             ("", "multiply-adds"): f"{found.multiply_adds / 1e9:.1f} G",
@@ -175,11 +176,8 @@ def endpoint_table(name: str) -> PaperTable:
     Raises:
         InputError: There is no network of this name, or it has no Inception-v1.
     """
-    architecture = ARCHITECTURES[name]
-    with FakeTensorMode():
-        network = architecture.build(2, architecture.streams[0], architecture.clips, Training())
-    inception = getattr(network, "inception", None)
-    if not isinstance(inception, Inception):
+    inception = _inception(ARCHITECTURES[name])
+    if inception is None:
         raise InputError(f"{name} is not an Inception-v1, the only network whose stages are listed.")
     rows = {
         field.endpoint: {
@@ -194,10 +192,23 @@ def endpoint_table(name: str) -> PaperTable:
     return PaperTable(f"Stages of {name}", _frame(rows), note, "stage")
 
 
+def has_stages(name: str) -> bool:
+    """Say whether this is the name of a network whose stages are listed."""
+    known = ARCHITECTURES.get(name)
+    return known is not None and not known.library and _inception(known) is not None
+
+
+def _inception(architecture: Architecture) -> Inception | None:
+    with unallocated():
+        network = architecture.build(2, architecture.streams[0], architecture.clips, Training())
+    found = getattr(network, "inception", None)
+    return found if isinstance(found, Inception) else None
+
+
 def table1(index: Index) -> PaperTable:
     """Parameters and clips."""
     every = architecture_table(paper())
-    frame = every.frame.drop(columns=[("", "name"), ("", "streams")])
+    frame = every.frame.drop(columns=[("", "name"), ("", "library"), ("", "streams")])
     return replace(every, title="Table 1: parameters and clips", frame=frame)
 
 

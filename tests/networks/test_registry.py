@@ -98,7 +98,7 @@ def test_every_row_of_table_1_has_its_clips():
     assert (spec["c3d"].short_side, spec["c3d"].crop) == (128, 112)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a.name)
+@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if not a.library], ids=lambda a: a.name)
 def test_another_crop_at_test_is_taken_or_refused(architecture):
     """By every network as it says, built for frames of 32 px and given 47."""
     least = {"train_frames": architecture.smallest[0], "test_frames": architecture.smallest[0]}
@@ -129,7 +129,7 @@ def test_clips_that_are_no_whole_snapshots_are_refused():
         recipe_for(experiment, {"clips": {"train_frames": 15}})
 
 
-@pytest.mark.parametrize("architecture", ["convnet", *CLIPS])
+@pytest.mark.parametrize("architecture", ["convnet", *CLIPS, *(a.name for a in ARCHITECTURES if a.library)])
 def test_the_demo_recipe_fits_every_architecture(architecture):
     stream = ARCHITECTURES[architecture].streams[0]
     dataset = "demo-imagenet" if architecture == "convnet" else "demo-kinetics"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from i3d_lightning.experiment import Experiment
-from i3d_lightning.recipe import Recipe, compose
+from i3d_lightning.recipe import Recipe, compose, digest
 from i3d_lightning.study.identity import features_identity, run_identity
 
 FIXED = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
@@ -28,3 +28,20 @@ def identities(clips: dict) -> tuple[dict, dict]:
 def test_features_are_of_how_videos_are_seen_at_test(clips, counts):
     for usual, changed in zip(identities({}), identities(clips), strict=True):
         assert (usual != changed) == counts
+
+
+def test_settings_that_came_later_leave_what_was_computed_before_as_it_is():
+    """The digest is that of the code before `aspect`, `interpolation` and `views`."""
+    before, _ = identities({})
+    assert digest(before) == "d30be739d2913949595031545b1141ec725274b32796dd6f2f2d9b60c7fe2660"
+    assert not {"aspect", "interpolation", "views"} & set(before["clips"])
+
+
+@pytest.mark.parametrize(
+    "clips",
+    [{"aspect": 1.0}, {"interpolation": "bilinear"}, {"interpolation": "antialias"}, {"views": "5x1"}],
+)
+def test_of_these_any_other_value_counts(clips):
+    for usual, changed in zip(identities({}), identities(clips), strict=True):
+        assert usual != changed
+        assert changed["clips"].items() >= clips.items()

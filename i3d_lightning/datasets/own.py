@@ -119,7 +119,8 @@ def _check_name(name: str, source: Path) -> None:
             f"'{name}' is no name for {source}, which needs letters, digits and . _ - only: {rename}."
         )
     known = DATASETS.get(name)
-    if name in (*_TAKEN, *CORPORA.names(), *(d.teaches for d in DATASETS)) or (known and known.source is None):
+    words = (*_TAKEN, *CORPORA.names(), *(d.teaches for d in DATASETS))
+    if name in words or (known and known.source is None):
         raise InputError(f"{source} cannot be called {name}, which means something else: {rename}.")
     if known is not None and known.source != source:
         raise InputError(f"{source} and {known.source} are both called {name}: {rename}.")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
-from i3d_lightning.networks.registry import ARCHITECTURES, check_clips
+from i3d_lightning.networks.registry import ARCHITECTURES, check_clips, unallocated
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import PREPROCESSING, Changes, Clips, Flow, Recipe, Training, compose, plain
 from i3d_lightning.training.optimisers import layer_scales
@@ -65,7 +64,7 @@ def recipe_for(
 @lru_cache(maxsize=64)
 def _check_layers(architecture: str, stream: str, recipe: Recipe) -> None:
     """Refuse rates that decay by layer for a network that does not say its layers; nothing is allocated."""
-    with FakeTensorMode():
+    with unallocated():
         network = ARCHITECTURES[architecture].build(2, stream, recipe.clips, recipe.training)
     layer_scales(network, recipe.training.layer_decay)
 

@@ -45,8 +45,9 @@ def read_resized(
     parts = []
     for first in range(0, frames, _AT_ONCE):
         count = min(_AT_ONCE, frames - first)
+        begin = start + step * first
         own = read_clip(
-            path, start + step * first, count, fps=fps, short_side=None, step=step, period=period, segment=segment
+            path, begin, count, fps=fps, short_side=None, step=step, period=period, segment=segment
         )
         parts.append(resize(own, short_side, aspect, interpolation))
     return torch.cat(parts, dim=1)

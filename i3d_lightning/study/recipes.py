@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment

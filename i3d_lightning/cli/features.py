@@ -29,17 +29,19 @@ def features(
     folder. The exit status is 1 where videos have no features: missing_files.txt names them.
 
     Args:
-        src: A folder of videos at any depth, a video, or a list: a text of paths, or a CSV with a column path.
+        src: A folder of videos at any depth, a video, or a list: a text of paths, or a CSV with a column
+            `path`.
         dst: Folder to keep features in.
         architecture: The network (see `i3d architectures`); by default that of the weights, or `i3d`.
         weights: A name (see `i3d weights list`) or path, or one for each stream: `rgb=...,flow=...`.
         stream: `rgb`, `flow`, `joint`, or `rgb+flow` for two networks.
-        endpoint: The layer: `features`, the input of the last one, or a stage that `i3d architectures i3d` lists.
+        endpoint: The layer: `features`, the input of the last one, or a stage that `i3d architectures i3d`
+            lists.
         clip: Frames of a window; by default the layout's.
         step: Frames from one window to the next; by default the layout's.
         fps: Frame rate that videos are resampled to; by default that of the weights.
-        layout: `plain` (64 frames every 16th), `actionformer`, `opentad` (16 every 4th) or `video-features` (64
-            every 64th).
+        layout: `plain` (64 frames every 16th), `actionformer` or `opentad` (16 every 4th), or `video-features`
+            (64 every 64th).
         part: `2/8` computes the second of eight parts, for as many processes or machines.
         json: Print one JSON object: `folder`, `computed`, `there`, `missing` and `partly`.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -65,7 +65,7 @@ def extract_features(
     dst: str | Path,
     *,
     architecture: str | None = None,
-    weights: str | Mapping[str, str | None] | None = None,
+    weights: str | Path | Mapping[str, str | None] | None = None,
     stream: str = "rgb",
     endpoint: str = LAST,
     clip: int | None = None,
@@ -75,17 +75,19 @@ def extract_features(
     part: str = "1/1",
     progress: bool = False,
 ) -> Extracted:
-    """Compute the features of windows of every video, and keep them as float32 arrays `t c`, one file a video.
+    """Compute the features of windows of every video, and keep them as float32 arrays `t c`.
 
-    What is there and whole is not computed again, so a call that was stopped is given again. Several processes
+    What is there and whole is not computed again: a call that was stopped is given again. Several processes
     and machines may share the folder, each with a part.
 
     Args:
-        src: A folder of videos at any depth, a video, or a list: a text of paths, or a CSV with a column `path`.
+        src: A folder of videos at any depth, a video, or a list: a text of paths, or a CSV with a column
+            `path`.
         dst: The folder to keep features in; of one kind, which its `features.json` says.
-        architecture: The network, by a name that `list_models` lists; by default that of the weights, or `i3d`.
-        weights: A name that `list_weights` lists or a path, or one for each stream; by default those published
-            for the network and stream, where there are no others.
+        architecture: The network, by a name that `list_models` lists; by default that of the weights, or
+            `i3d`.
+        weights: A name that `list_weights` lists or a path, or one for each stream; by default those
+            published for the network and stream, where there are no others.
         stream: `rgb`, `flow`, `joint`, or `rgb+flow` for two networks.
         endpoint: The layer: `features`, the input of the last one, or a stage of I3D such as `Mixed_4f`;
             averaged over space and time.
@@ -126,18 +128,18 @@ def extract_features(
 def _streams(
     names: Sequence[str],
     architecture: str | None,
-    weights: str | Mapping[str, str | None] | None,
+    weights: str | Path | Mapping[str, str | None] | None,
     endpoint: str,
     fps: float | None,
 ) -> list[FeatureStream]:
     """Make the networks, which must be shown the same frames."""
-    if isinstance(weights, str) or weights is None:
+    if not isinstance(weights, Mapping):
         if weights is not None and len(names) > 1:
             raise InputError(
-                f"{weights} is for one stream, but {' and '.join(names)} are to be computed: give weights for "
-                "each, rgb=...,flow=..."
+                f"{weights} is for one stream, but {' and '.join(names)} are to be computed: give weights "
+                "for each, rgb=...,flow=..."
             )
-        weights = dict.fromkeys(names, weights)
+        weights = dict.fromkeys(names, weights if weights is None else str(weights))
     for name in weights:
         check_known("stream", name, names)
     made = [FeatureStream(n, architecture, weights.get(n), endpoint, fps) for n in names]
@@ -277,7 +279,7 @@ class _Job:
             {name: how for name, how in partly.items() if name in mine},
         )
 
-    def _read(self, videos: Sequence[Listed]) -> Iterator[_Stretch | _Failure]:
+    def _read(self, videos: Sequence[Listed]) -> Generator[_Stretch | _Failure, None, None]:
         """Read what is missing, stretch by stretch; each video ends with one without frames, or fails."""
         for video in videos:
             try:
@@ -314,9 +316,7 @@ class _Job:
     def _is_there(self, video: Listed, count: int) -> bool:
         sizes = [one.size for one in self.streams]
         sizes = [sum(sizes)] if self.layout.joins else sizes
-        return all(
-            is_whole(file, (count, size)) for file, size in zip(self.files(video), sizes, strict=True)
-        )
+        return all(is_whole(file, (count, size)) for file, size in zip(self.files(video), sizes, strict=True))
 
     def _write(self, video: Listed, values: Sequence[np.ndarray]) -> None:
         values = [np.concatenate(values, axis=1)] if self.layout.joins else values
@@ -345,6 +345,7 @@ class _InProgress:
         values = [torch.cat(found).numpy() for found in self.found]
         if not all(np.isfinite(array).all() for array in values):
             raise InputError(
-                f"The features of {video.path} are not finite: the weights are damaged, or not of this network."
+                f"The features of {video.path} are not finite: the weights are damaged, or not of this "
+                "network."
             )
         return values

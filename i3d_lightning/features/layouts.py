@@ -11,8 +11,8 @@ from i3d_lightning.registry import Registry
 class Layout:
     """A way to lay features out.
 
-    Windows begin at frame 0 and every `step` frames of the timeline, and only whole ones are taken: the centre
-    of feature i lies `i * step + clip / 2` frames after the start.
+    Windows begin at frame 0 and every `step` frames of the timeline, and only whole ones are taken: the
+    centre of feature i lies `i * step + clip / 2` frames after the start.
 
     Attributes:
         name: What users call it by.

@@ -141,7 +141,9 @@ class FeatureStream:
     def _size(self) -> int:
         """Count the channels of an endpoint, by computing it once of the smallest clip."""
         if not hasattr(self.network, "endpoints"):
-            raise InputError(f"{self.architecture.name} has no endpoints but '{LAST}', not '{self.endpoint}'.")
+            raise InputError(
+                f"{self.architecture.name} has no endpoints but '{LAST}', not '{self.endpoint}'."
+            )
         frames, side = self.architecture.smallest
         clips = [torch.zeros(1, CHANNELS[kind], frames, side, side, device=self.device) for kind in self.sees]
         try:

@@ -108,4 +108,6 @@ def read_part(text: str) -> tuple[int, int]:
 
 def part_of(videos: Iterable[Listed], number: int, parts: int) -> list[Listed]:
     """Choose one of several parts, which follows from ids alone: whatever else a machine finds there."""
-    return [v for v in videos if int(hashlib.sha256(v.id.encode()).hexdigest()[:15], 16) % parts == number - 1]
+    return [
+        v for v in videos if int(hashlib.sha256(v.id.encode()).hexdigest()[:15], 16) % parts == number - 1
+    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -94,7 +95,7 @@ class Sliding:
         self._kept = frames[:, self._first - start :].clone()
 
 
-def ahead(items: Iterator[T], many: int = 1) -> Iterator[T]:
+def ahead(items: Generator[T, None, None], many: int = 1) -> Iterator[T]:
     """Have another thread make items while the last ones are used; what it meets is raised here.
 
     Args:
@@ -115,9 +116,10 @@ def ahead(items: Iterator[T], many: int = 1) -> Iterator[T]:
 
     def work() -> None:
         try:
-            for item in items:
-                if not put((True, item)):
-                    return
+            with closing(items):  # here, where it was begun
+                for item in items:
+                    if not put((True, item)):
+                        return
         except BaseException as error:
             put((False, error))
         else:

@@ -109,6 +109,21 @@ def test_a_stack_of_video_features_takes_a_frame_more_than_it_sees(extracted, we
     assert "has 40 frames, but a window takes 41" in why
 
 
+def test_the_cricket_clip_reads_back_in_each_layout(assets, tmp_path, weights):
+    """79 frames, so 78 flow fields, in the projects' usual windows: 16 every 4th, or 64 every 64th."""
+    clip = assets / "clips" / "v_CricketShot_g04_c01_rgb.gif"
+    for layout in ("actionformer", "opentad", "video-features"):
+        extract_features(clip, tmp_path / layout, layout=layout, stream="rgb+flow", weights=weights)
+    about = json.loads((tmp_path / "actionformer/features.json").read_text())
+    feats, *_ = actionformer(tmp_path / "actionformer", clip.stem, about)
+    assert feats.shape == (2048, 16)  # the centre of the last lies at frame 15 * 4 + 8
+    folders = [tmp_path / "opentad" / stream for stream in ("rgb", "flow")]
+    np.testing.assert_array_equal(opentad(folders, clip.stem), feats.T)
+    found = video_features(tmp_path / "video-features", str(clip), ("rgb", "flow"))
+    assert distance(found["rgb"], naive_rgb(clip, weights["rgb"], 64, 64, 1)) < 1e-5
+    assert distance(found["flow"], naive_flow(clip, weights["flow"], 64, 64, 1)) < 1e-5
+
+
 def test_usual_windows_are_those_of_the_projects():
     usual = {layout.name: (layout.clip, layout.step) for layout in LAYOUTS}
     assert usual == {

@@ -31,7 +31,10 @@ def test_a_list_is_a_text_or_a_csv_and_keeps_what_is_not_there(folder):
     assert ids(folder / "list.txt", flat=False) == ["b", "deep/er/a.c", "gone"]
     (folder / "list.csv").write_text(f"label,path\nx,{folder}/deep/er/a.c.avi\ny,../videos/b.mp4\n")
     found = find_videos(folder / "list.csv", flat=False)
-    assert [video.id for video in found] == ["a.c", "b"]  # where they lie says nothing of where features belong
+    assert [video.id for video in found] == [
+        "a.c",
+        "b",
+    ]  # where they lie says nothing of where features belong
     assert found[0].path == folder / "deep/er/a.c.avi"
     (folder / "twice.txt").write_text("b.mp4\nb.mp4\n")
     assert ids(folder / "twice.txt") == ["b"]
@@ -40,7 +43,9 @@ def test_a_list_is_a_text_or_a_csv_and_keeps_what_is_not_there(folder):
 def test_two_videos_of_one_id_are_refused_by_name(folder):
     for name in ("deep/b.avi", "b.avi"):
         (folder / name).touch()
-        with pytest.raises(InputError, match=rf"{folder}/b.* and {folder}/.*b.* would both .* as 'b': rename"):
+        with pytest.raises(
+            InputError, match=rf"{folder}/b.* and {folder}/.*b.* would both .* as 'b': rename"
+        ):
             ids(folder)
         if name == "deep/b.avi":
             assert ids(folder, flat=False) == ["b", "deep/b", "deep/er/a.c"]

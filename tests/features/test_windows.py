@@ -54,7 +54,7 @@ def test_reading_ahead_keeps_the_order_and_raises_what_it_meets():
     found = []
     with pytest.raises(KeyError, match="broken"):
         for item in ahead(items()):
-            found.append(item)  # noqa: PERF402
+            found.append(item)
     assert found == [0, 1, 2, 3, 4]
 
 

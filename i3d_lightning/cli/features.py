@@ -40,7 +40,7 @@ def features(
         clip: Frames of a window; by default the layout's.
         step: Frames from one window to the next; by default the layout's.
         fps: Frame rate that videos are resampled to; by default that of the weights.
-        layout: `plain` (64 frames every 16th), `actionformer` or `opentad` (16 every 4th), or `video-features`
+        layout: `plain` (64 frames every 16th), `actionformer`, `opentad` (16 every 4th) or `video-features`
             (64 every 64th).
         part: `2/8` computes the second of eight parts, for as many processes or machines.
         json: Print one JSON object: `folder`, `computed`, `there`, `missing` and `partly`.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from i3d_lightning.datasets.clips import RGBFrames
-from i3d_lightning.errors import InputError, check_known, unknown
+from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.flow import estimate_flow
 from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.networks.i3d import ENDPOINTS, I3D
 from i3d_lightning.networks.network import CHANNELS
 from i3d_lightning.networks.registry import check_clips
 from i3d_lightning.recipe import Clips, Flow
@@ -134,23 +136,21 @@ class FeatureStream:
     def _layer(self, *inputs: Float[Tensor, "b c t h w"]) -> Float32[Tensor, "b f"]:
         if self.endpoint == LAST:
             return self.network.pool_time(self.network.forward_features(*inputs).float())
-        (found,) = self.network.endpoints(*inputs, [self.endpoint]).values()
+        (clip,) = inputs
+        (found,) = cast(I3D, self.network).endpoints(clip, [self.endpoint]).values()
         return found.float().flatten(2).mean(2)
 
     @torch.inference_mode()
     def _size(self) -> int:
         """Count the channels of an endpoint, by computing it once of the smallest clip."""
-        if not hasattr(self.network, "endpoints"):
+        if not isinstance(self.network, I3D):
             raise InputError(
                 f"{self.architecture.name} has no endpoints but '{LAST}', not '{self.endpoint}'."
             )
+        check_known("endpoint", self.endpoint, (LAST, *ENDPOINTS))
         frames, side = self.architecture.smallest
-        clips = [torch.zeros(1, CHANNELS[kind], frames, side, side, device=self.device) for kind in self.sees]
-        try:
-            return self._layer(*clips).shape[1]
-        except ValueError as error:
-            known = [LAST, *(name for name, _ in self.network.inception.named_children()), "Logits"]
-            raise unknown("endpoint", self.endpoint, known) from error
+        (kind,) = self.sees
+        return self._layer(torch.zeros(1, CHANNELS[kind], frames, side, side, device=self.device)).shape[1]
 
 
 def _published(architecture: str, stream: str) -> str:

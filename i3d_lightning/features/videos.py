@@ -108,6 +108,8 @@ def read_part(text: str) -> tuple[int, int]:
 
 def part_of(videos: Iterable[Listed], number: int, parts: int) -> list[Listed]:
     """Choose one of several parts, which follows from ids alone: whatever else a machine finds there."""
-    return [
-        v for v in videos if int(hashlib.sha256(v.id.encode()).hexdigest()[:15], 16) % parts == number - 1
-    ]
+    return [video for video in videos if _number(video.id) % parts == number - 1]
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])

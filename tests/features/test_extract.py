@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from features.small import CLIPS, distance, naive_rgb, save, video_of
+from features.small import CLIPS, SETTINGS, distance, naive_rgb, save, video_of
 from torch import nn
 
 from i3d_lightning.cli.main import main
@@ -324,11 +324,11 @@ def test_another_frame_rate_is_said(videos, colours, caplog):
     assert np.load(videos.parent / "features/class0/v0.npy").shape == (4, 3)  # of 10 frames
 
 
-def test_a_joint_network_sees_both_of_the_same_frames(tmp_path, monkeypatch):
+def test_a_joint_network_sees_both_of_the_same_frames(tmp_path):
     settings = Clips(short_side=32, crop=32, train_frames=10, test_frames=10, snapshot=10)
     network = ARCHITECTURES["two-stream"].build(3, "joint", settings, Training())
     said = {"architecture": "two-stream", "stream": "joint", "pretraining": None, "labels": None}
-    save_weights(tmp_path / "joint", network, **said, clips=settings)
+    save_weights(tmp_path / "joint", network, **said, clips=settings, flow=SETTINGS)
     video = video_of(tmp_path / "v.avi", 23)
     extract_features(video, tmp_path / "f", weights=str(tmp_path / "joint"), stream="joint", clip=20, step=1)
     assert np.load(tmp_path / "f/v.npy").shape == (3, 2048)

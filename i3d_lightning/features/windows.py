@@ -95,7 +95,7 @@ class Sliding:
         self._kept = frames[:, self._first - start :].clone()
 
 
-def ahead(items: Generator[T, None, None], many: int = 1) -> Iterator[T]:
+def ahead(items: Generator[T, None, None], many: int = 1) -> Generator[T, None, None]:
     """Have another thread make items while the last ones are used; what it meets is raised here.
 
     Args:

@@ -22,7 +22,7 @@ from torch import nn
 
 from i3d_lightning.cli.main import main
 from i3d_lightning.errors import InputError
-from i3d_lightning.features import Extracted, extract, extract_features
+from i3d_lightning.features import Extracted, extract_features, job
 from i3d_lightning.features import progress as progress_
 from i3d_lightning.features import windows as windows_
 from i3d_lightning.features.streams import FeatureStream
@@ -30,6 +30,7 @@ from i3d_lightning.networks import ARCHITECTURES, Architecture
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Clips, Training
 from i3d_lightning.video.decoding import read_clip
+from i3d_lightning.video.file import VideoFile
 from i3d_lightning.weights import create_model, save_weights
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +90,7 @@ def test_features_are_means_of_what_the_windows_see_whatever_is_read_together(vi
     assert counted(go(videos, colours)) == (4, 0, [])
     found = np.load(videos.parent / "features/class1/v3.npy")
     monkeypatch.setattr(windows_, "STRETCH", 512)
-    monkeypatch.setitem(extract.AT_ONCE, "cpu", 4)
+    monkeypatch.setitem(job.AT_ONCE, "cpu", 4)
     go(videos, colours, "others")
     np.testing.assert_allclose(found, np.load(videos.parent / "others/class1/v3.npy"), rtol=1e-6)
     frames = read_clip(videos / "class1/v3.avi", 0, 20, fps=25.0, short_side=32)[..., 4:36]
@@ -295,7 +296,7 @@ def test_an_endpoint_is_averaged_over_space_and_time(tmp_path, rgb):
         extract_features(video, tmp_path / endpoint, weights=rgb, endpoint=endpoint, clip=9)
         assert np.load(tmp_path / endpoint / "v.npy").shape == (1, size)
     stream = FeatureStream("rgb", None, rgb, "Mixed_3b", None)
-    frames = stream.source.read(extract.VideoFile(video), 0, 9)
+    frames = stream.source.read(VideoFile(video), 0, 9)
     with torch.inference_mode():
         clip = stream.seen(frames, 9)[None] / 127.5 - 1
         expected = stream.network.inception.endpoints(clip, ["Mixed_3b"])["Mixed_3b"].mean((2, 3, 4))

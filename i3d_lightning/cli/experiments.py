@@ -237,7 +237,7 @@ def _run(
         cells,
         space,
         roots={cell.dataset: root for cell in cells} if root else {},
-        weights=_weights_by_stream(weights, {cell.stream for cell in cells}),
+        weights=weights_by_stream(weights, {cell.stream for cell in cells}),
         settings=lambda experiment: changes if experiment in wanted else shared,
     )
     overview = launcher(planned, space)
@@ -296,7 +296,7 @@ def _cells(
     network = ARCHITECTURES[architecture]
     streams = network.usual_streams if stream is None else (stream,)
     streams = ("rgb", "flow") if stream == FUSION else streams
-    given = _weights_by_stream(weights, streams)
+    given = weights_by_stream(weights, streams)
     return [
         Experiment(
             architecture,
@@ -330,7 +330,7 @@ def _pretraining(said: str | None, weights: str | None, architecture: str) -> st
     return said or known
 
 
-def _weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str, str | None]:
+def weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str, str | None]:
     """`rgb=a,flow=b` or one path for the only stream."""
     if given is None:
         return dict.fromkeys(streams)

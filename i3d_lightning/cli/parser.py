@@ -50,6 +50,8 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
         "default": Path("cache/flow"),
         "help": "Folder that flow is kept in.",
     },
+    "src": {"type": Path, "help": "A folder of videos at any depth, a video, or a list of videos."},
+    "dst": {"type": Path, "help": "Folder to keep features in."},
     "run": {"type": Path, "help": "The folder of a run, or its name below the runs."},
     "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
     "other": {"help": "The run to compare it with."},

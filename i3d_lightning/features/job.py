@@ -118,10 +118,7 @@ class Job:
             "last_frame": "not seen, as it has no flow" if self.sees_pairs else "seen",
             "channels": channels,
             "preparation": {
-                one.stream: {
-                    name: plain(getattr(one.clips, name)) for name in rules if hasattr(one.clips, name)
-                }
-                for one in self.streams
+                one.stream: {name: plain(getattr(one.clips, name)) for name in rules} for one in self.streams
             },
             "flow": {
                 one.stream: {"version": FLOW_VERSION, **plain(one.flow), "source": "computed"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Shaped
 from torch import Tensor
 
 from i3d_lightning.datasets.clips import RGBFrames
@@ -16,7 +16,7 @@ from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.networks.i3d import ENDPOINTS, I3D
 from i3d_lightning.networks.network import CHANNELS
 from i3d_lightning.networks.registry import check_clips
-from i3d_lightning.recipe import Clips, Flow
+from i3d_lightning.recipe import FFMPEG, Clips, Flow
 from i3d_lightning.training.streams import channels_last, prepare
 from i3d_lightning.video.transforms import centre_place, crop, quantise_flow
 from i3d_lightning.weights import WEIGHTS, create_model, load_weights
@@ -57,7 +57,7 @@ class FeatureStream:
     ) -> None:
         if weights is None:
             weights = _published(architecture or "i3d", stream)
-        found = load_weights(weights)
+        found = load_weights(weights, architecture=architecture)
         if architecture not in (None, found.architecture):
             raise InputError(f"{weights} has weights of {found.architecture}, not of {architecture}.")
         if found.stream not in (None, stream):
@@ -83,7 +83,7 @@ class FeatureStream:
     @property
     def only_clip(self) -> int | None:
         """The frames of a window, where the network is built for that length alone."""
-        return self.clips.train_frames if getattr(self.architecture, "windows", False) else None
+        return self.clips.train_frames if self.architecture.windows else None
 
     def check(self, clip: int) -> None:
         """Refuse windows of a length that the network does not take.
@@ -103,16 +103,17 @@ class FeatureStream:
     @property
     def source(self) -> RGBFrames:
         """The frames that both RGB and flow are made of, all of them."""
-        return RGBFrames(self.clips.fps, self.clips.short_side)
+        return RGBFrames.of(replace(self.clips, snapshot=1))
 
-    def seen(self, frames: UInt8[Tensor, "3 t h w"], count: int) -> UInt8[Tensor, "c n s s"]:
+    def seen(self, frames: Shaped[Tensor, "3 t h w"], count: int) -> Shaped[Tensor, "c n s s"]:
         """What the network sees of the first frames: RGB, flow to the next frame, or one above the other.
 
         Args:
             frames: Whole frames, one more than are counted where it sees flow.
             count: How many are counted.
         """
-        place, size = centre_place(frames.shape, self.clips.test_side), self.clips.test_side
+        size, nearest = self.clips.test_side, self.clips.interpolation != FFMPEG
+        place = centre_place(frames.shape, size, nearest=nearest)
         seen = []
         if "rgb" in self.sees:
             seen.append(crop(frames[:, :count], *place, size))
@@ -122,7 +123,7 @@ class FeatureStream:
         return torch.cat(seen).contiguous()
 
     @torch.inference_mode()
-    def features(self, windows: UInt8[Tensor, "n c t s s"]) -> Float32[Tensor, "n f"]:
+    def features(self, windows: Shaped[Tensor, "n c t s s"]) -> Float32[Tensor, "n f"]:
         """The features of each window, averaged over space and time."""
         inputs = []
         for kind, part in zip(

@@ -21,14 +21,18 @@ from features.small import CLIPS, SETTINGS, distance, naive_rgb, save, video_of
 from torch import nn
 
 from i3d_lightning.cli.main import main
+from i3d_lightning.datasets.clips import RGBFrames, WholeVideos
+from i3d_lightning.datasets.split import Video
 from i3d_lightning.errors import InputError
 from i3d_lightning.features import Extracted, extract_features, job
 from i3d_lightning.features import progress as progress_
 from i3d_lightning.features import windows as windows_
 from i3d_lightning.features.streams import FeatureStream
 from i3d_lightning.networks import ARCHITECTURES, Architecture
+from i3d_lightning.networks.adapter import AdaptedNetwork
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Clips, Training
+from i3d_lightning.training.streams import prepare
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.file import VideoFile
 from i3d_lightning.weights import create_model, save_weights
@@ -309,12 +313,36 @@ def test_a_network_without_named_stages_has_no_endpoint_but_its_last(videos, col
 
 
 def test_a_network_of_one_length_has_only_that_window(videos, colours):
-    fixed = ARCHITECTURES["colours"]
-    object.__setattr__(fixed, "windows", True)
+    object.__setattr__(ARCHITECTURES["colours"], "windows", True)
     with pytest.raises(InputError, match="clip is 4, but colours is built for 9 frames alone: leave it out"):
         go(videos, colours)
     go(videos, colours, clip=None)
     assert np.load(videos.parent / "features/class0/v0.npy").shape == (6, 3)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bilinear-float", "antialias"])
+def test_an_adapted_network_is_shown_frames_as_its_own_test_shows_them(tmp_path, monkeypatch, interpolation):
+    """One window of the whole video is what `WholeVideos` gives of it."""
+    clips = Clips(
+        fps=25, short_side=27, crop=24, train_frames=8, test_frames=8, aspect=1.3, interpolation=interpolation
+    )
+    torch.manual_seed(0)
+    monkeypatch.setattr(ARCHITECTURES, "_known", dict(ARCHITECTURES._known))
+
+    def build(classes: int, *_: object) -> AdaptedNetwork:
+        layers = nn.Conv3d(3, 16, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(16, 3)
+        return AdaptedNetwork(nn.Sequential(*layers), "4", 8, classes, dropout=0.0)
+
+    network = build(3).eval()
+    ARCHITECTURES.register(Architecture("adapted", "Adapted", build, clips, smallest=(8, 24), windows=True))
+    said = {"architecture": "adapted", "stream": "rgb", "pretraining": "kinetics", "labels": None}
+    save_weights(tmp_path / "weights", network, **said, clips=clips)
+    video = video_of(tmp_path / "v.avi", 8)
+    extract_features(video, tmp_path / "f", weights=tmp_path / "weights")
+    (clip,) = WholeVideos([Video("v", video, 0, "")], [RGBFrames.of(clips)], clips)[0]["clips"]
+    with torch.inference_mode():
+        expected = network.forward_features(prepare(clip[None], clips)).mean(2)
+    assert distance(np.load(tmp_path / "f/v.npy"), expected.numpy()) < 1e-5
 
 
 def test_another_frame_rate_is_said(videos, colours, caplog):

@@ -82,6 +82,13 @@ def windows(clip: Float[Tensor, "b c t h w"], frames: int) -> Float[Tensor, "b s
     return torch.stack([clip[:, :, start : start + frames] for start in starts], dim=1)
 
 
+def set_batchnorm_momentum(body: nn.Module, momentum: float) -> None:
+    """Set the share of each new batch in the running statistics, see `recipe.Training`."""
+    for module in body.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = momentum
+
+
 def adapted_state(state: Mapping[str, Tensor], last: str) -> dict[str, Tensor]:
     """Rename a publisher's state dict to ours; its last layer, of whichever kind, becomes linear."""
     renamed = {}

@@ -150,8 +150,8 @@ _register("slowfast_16x8_r101_50_50", "SlowFast-R101 16x8", _clips(64, 2, 256), 
 
 # Carreira and Zisserman, https://arxiv.org/abs/1705.07750, on ResNet-50 after Wang et al., "Non-local neural
 # networks", https://arxiv.org/abs/1711.07971, as is C2D; both halve time in a pool
-_register("i3d_r50", "I3D-R50", _clips(8, 8, 256), every=2)
-_register("c2d_r50", "C2D-R50", _clips(8, 8, 256), every=2)
+_register("i3d_r50", "I3D-R50", _clips(8, 8, 256), "blocks.6.proj", every=2)
+_register("c2d_r50", "C2D-R50", _clips(8, 8, 256), "blocks.6.proj", every=2)
 
 # Tran et al., https://arxiv.org/abs/1711.11248 and https://arxiv.org/abs/1904.02811
 _register("r2plus1d_r50", "R(2+1)D-R50", _clips(16, 4, 256))

@@ -142,6 +142,11 @@ def check_clips(architecture: Architecture, clips: Clips) -> None:
         if given < smallest:
             raise InputError(f"clips.{name} is {given}, but {architecture.name} takes {smallest} or more.")
     _check_multiples(architecture, clips)
+    if architecture.windows and clips.test_frames < clips.train_frames:
+        raise InputError(
+            f"clips.test_frames is {clips.test_frames}, but {architecture.name} sees videos as windows of "
+            f"clips.train_frames ({clips.train_frames}): make it as many or more."
+        )
     if architecture.one_size and clips.test_side != clips.crop:
         raise InputError(
             f"clips.test_crop is {clips.test_crop}, but {architecture.name} is built for one size, "

@@ -57,7 +57,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], None]:
     except Exception as error:  # a damaged archive fails anywhere in torch's reader
         raise InputError(f"{path} is damaged or not PyTorch's: download or copy it again.") from error
     if isinstance(content, Mapping):
-        content = next((content[name] for name in WRAPPED if isinstance(content.get(name), Mapping)), content)
+        wrapped = (content.get(name) for name in WRAPPED)
+        content = next((state for state in wrapped if isinstance(state, Mapping) and state), content)
     if not isinstance(content, Mapping) or not all(isinstance(t, Tensor) for t in content.values()):
         raise InputError(f"{path} is not a state_dict, a mapping of names to tensors: save that alone.")
     plain = all(

@@ -76,18 +76,18 @@ def _body(name: str, clips: Clips) -> nn.Module:
     make = getattr(hub, name)
     if not name.startswith("mvit"):
         return make()
-    with unset_fake_temporarily() as fake:  # it computes its own shape with tensors
+    with unset_fake_temporarily() as fake, torch.device("cpu"):  # it computes its own shape with tensors
         body = make(spatial_size=clips.crop, temporal_size=clips.train_frames)
-    return body._apply(fake.from_tensor) if fake else body
+    return body._apply(lambda t: torch.empty(t.shape, dtype=t.dtype)) if fake else body
 
 
 def _clips(frames: int, every: int, side: int, crop: int = 0) -> Clips:
     """Say what a network trained on `frames` frames takes, one `every` so many of 30 a second.
 
     pytorchvideo cuts `frames * every` frames out of a video, and of these takes frame
-    `floor(i * (frames * every - 1) / (frames - 1))` for each `i` (`UniformTemporalSubsample`): the first, the last,
-    and others at equal distances, which are a little longer than `every`. So the rate is a little lower than
-    30 / every; a timeline at it shows the same frames.
+    `floor(i * (frames * every - 1) / (frames - 1))` for each `i` (`UniformTemporalSubsample`): the first, the
+    last, and others at equal distances, which are a little longer than `every`. So the rate is a little lower
+    than 30 / every; a timeline at it shows the same frames.
     """
     fps = SOURCE_FPS * (frames - 1) / (frames * every - 1)
     windows = -(-SECONDS * fps // frames)
@@ -115,8 +115,8 @@ def _register(
     **facts: Any,
 ) -> None:
     convolutional: dict[str, Any] = {
-        # On less, the last stage is one pixel wide, which oneDNN's bf16 gets wrong where a convolution strides
-        # (https://github.com/pytorch/pytorch/issues/169688).
+        # On less, the last stage is one pixel wide, which oneDNN's bf16 gets wrong where a convolution has a
+        # stride (https://github.com/pytorch/pytorch/issues/169688).
         "smallest": (least, 33),
         "multiple": (every, 1),
     }
@@ -157,8 +157,8 @@ _register("c2d_r50", "C2D-R50", _clips(8, 8, 256), "blocks.6.proj", every=2)
 _register("r2plus1d_r50", "R(2+1)D-R50", _clips(16, 4, 256))
 _register("csn_r101", "CSN-R101", _clips(32, 2, 256), least=8)
 
-# Fan et al., "Multiscale vision transformers", https://arxiv.org/abs/2104.11227. Its positions are learnt one by
-# one, so its weights take no other clips. Below 36 px its keys are pooled to a single position.
+# Fan et al., "Multiscale vision transformers", https://arxiv.org/abs/2104.11227. Its positions are learnt one
+# by one, so its weights take no other clips. Below 36 px its keys are pooled to a single position.
 _MVIT: dict[str, Any] = {
     "last": "head.proj",
     "smallest": (4, 36),

@@ -144,8 +144,8 @@ def check_clips(architecture: Architecture, clips: Clips) -> None:
     _check_multiples(architecture, clips)
     if architecture.windows and clips.test_frames < clips.train_frames:
         raise InputError(
-            f"clips.test_frames is {clips.test_frames}, but {architecture.name} sees videos as windows of "
-            f"clips.train_frames ({clips.train_frames}): make it as many or more."
+            f"clips.test_frames is {clips.test_frames}, but {architecture.name} sees windows of "
+            f"clips.train_frames ({clips.train_frames}): say as many or more."
         )
     if architecture.one_size and clips.test_side != clips.crop:
         raise InputError(

@@ -1,8 +1,8 @@
 """pytorchvideo's weights of its networks: trained on Kinetics-400 from scratch.
 
 Files and their accuracy are those of its model zoo
-(https://github.com/facebookresearch/pytorchvideo/blob/main/docs/source/model_zoo.md), whose views are named there
-the other way round, squares first. It publishes no checksums, so files are given by path; and it names no licence
+(https://github.com/facebookresearch/pytorchvideo/blob/main/docs/source/model_zoo.md), which names views the
+other way round, squares first. It publishes no checksums, so files are given by path; and it names no licence
 of theirs but the repository's.
 """
 

@@ -32,7 +32,7 @@ from i3d_lightning.weights import WEIGHTS, apply_weights, create_model, load_wei
 
 hub = pytest.importorskip("pytorchvideo.models.hub")
 
-# Frame length x sample rate, top 1, millions of parameters and views of the model zoo, see weights/pytorchvideo.py.
+# The model zoo's frame length, sample rate, top 1, millions of parameters and views; see the weights' module.
 ZOO = {
     "x3d_xs": (4, 12, 69.12, 3.79, "10x3"),
     "x3d_s": (13, 6, 73.33, 3.79, "10x3"),
@@ -105,8 +105,10 @@ SMALL: dict[str, tuple[int, Callable[[], nn.Module]]] = {
 
 
 def randomised(network: nn.Module, seen: Tensor | list[Tensor]) -> nn.Module:
-    """All parameters and statistics are random, around what keeps a clip's traces: logits are spread, and a shift
-    by a pixel moves them."""
+    """Parameters and statistics are random, around what keeps a clip's traces.
+
+    Logits are then spread, and a shift by a pixel moves them.
+    """
     for name, parameter in network.named_parameters():
         if "pos_embed" in name or "cls_token" in name:
             nn.init.normal_(parameter, 0, 0.3)
@@ -129,7 +131,7 @@ def randomised(network: nn.Module, seen: Tensor | list[Tensor]) -> nn.Module:
 
 @cache
 def functional():
-    """The library's transforms, whose package does not import beside today's torchvision: one file of it does."""
+    """The library's transforms: of their package, which does not import beside today's torchvision, one file."""
     (root,) = importlib.util.find_spec("pytorchvideo").submodule_search_locations
     spec = importlib.util.spec_from_file_location(
         "ptv_functional", Path(root) / "transforms" / "functional.py"
@@ -204,7 +206,7 @@ def at_the_librarys_rate(name: str, clips: Clips) -> Clips:
 
 
 def assert_equal(reference: nn.Module, network: VideoNetwork, clips: Clips, seen, video: Path) -> None:
-    """The same logits to a relative 1e-4, which are spread, and would be others had the frames been shifted."""
+    """The same logits to a relative 1e-4, which are spread, and would be others, were frames shifted."""
     shifted = [clip.roll(1, -1) for clip in seen] if isinstance(seen, list) else seen.roll(1, -1)
     with torch.inference_mode():
         moved, expected = reference(shifted)[0], reference(seen)[0]
@@ -349,7 +351,7 @@ def test_weights_that_networks_have_alike_ask_which(tmp_path):
         ("mvit_base_16x4", {"test_crop": 256}, "is built for one size"),
         ("csn_r101", {"train_frames": 4}, "takes 8 or more"),
         ("x3d_m", {"crop": 32}, "takes 33 or more"),
-        ("x3d_m", {"test_frames": 15}, r"sees videos as windows of clips\.train_frames \(16\)"),
+        ("x3d_m", {"test_frames": 15}, r"sees windows of clips\.train_frames \(16\)"),
     ],
 )
 def test_clips_that_do_not_fit_are_refused(name, changes, message):

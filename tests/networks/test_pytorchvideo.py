@@ -131,7 +131,7 @@ def randomised(network: nn.Module, seen: Tensor | list[Tensor]) -> nn.Module:
 
 @cache
 def functional():
-    """The library's transforms: of their package, which does not import beside today's torchvision, one file."""
+    """The library's transforms: one file of a package that does not import beside today's torchvision."""
     (root,) = importlib.util.find_spec("pytorchvideo").submodule_search_locations
     spec = importlib.util.spec_from_file_location(
         "ptv_functional", Path(root) / "transforms" / "functional.py"

@@ -114,6 +114,7 @@ def hostile() -> dict[str, bytes]:
         "a million lists": b"\x80\x02" + b"]" * 1_100_000 + b".",
         "bytes made": packed(b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
         "wide tensor": saved({"weight": wide()}),
+        "wide tensor, wrapped": saved({"model_state": {"weight": wide()}}),
         "sparse": saved({"weight": torch.eye(3).to_sparse()}),
         "complex": saved({"weight": torch.zeros(3, dtype=torch.complex64)}),
         "quantised": saved({"weight": torch.quantize_per_tensor(torch.zeros(3), 1.0, 0, torch.qint8)}),

@@ -277,6 +277,8 @@ STEM = {"params": {"Conv3d_1a_7x7": {"Conv_0": {"kernel": "seven"}}}, "batch_sta
             "such as fc.weight, are not named as those of googlenet, pytorch-i3d",
         ),
         (save({"epoch": 3, "state_dict": {}}), "is not a state_dict"),
+        (save({"epoch": 3, "model_state": {"fc.weight": 3}}), "is not a state_dict"),
+        (save({"state_dict": {"fc.weight": torch.zeros(3)}, "epoch": 3}), "such as fc.weight, are not named"),
         (save([torch.zeros(3)]), "is not a state_dict"),
         (pickle.dumps({"params": {}, "batch_stats": {}}), "lacks Conv3d_1a_7x7/Conv_0/kernel"),
         (pickle.dumps([1, 2, 3]), "a pickle of `params` and `batch_stats` was expected"),

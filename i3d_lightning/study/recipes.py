@@ -57,7 +57,10 @@ def recipe_for(
 def _expectations(experiment: Experiment, clips: Clips | None, flow: Flow | None) -> dict[str, Changes]:
     expected: dict[str, Changes] = {}
     if clips is not None:
-        expected["clips"] = {name: getattr(clips, name) for name in PREPROCESSING}
+        names = PREPROCESSING
+        if ARCHITECTURES[experiment.architecture].windows:  # whose positions are learnt for one length
+            names = (*names, "train_frames")
+        expected["clips"] = {name: getattr(clips, name) for name in names}
     if flow is not None and experiment.stream != "rgb":
         expected["flow"] = {name: value for name, value in plain(flow).items() if name != "source"}
     return expected

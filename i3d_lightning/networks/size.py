@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from i3d_lightning.networks.registry import Architecture
@@ -50,7 +51,8 @@ def size(architecture: Architecture, classes: int = 400) -> Size:
     for stream in architecture.usual_streams:
         with FakeTensorMode():
             network = architecture.build(classes, stream, clips, Training()).eval()
-            with FlopCounterMode(display=False) as counter:
+            # Attention as plain products, which alone are counted.
+            with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
                 network(*example_clips(stream, clips))
         parameters += sum(p.numel() for p in network.parameters())
         multiply_adds += counter.get_total_flops() // 2

@@ -61,7 +61,9 @@ class Transformer(AdaptedNetwork):
 
         This is VideoMAE's rule (https://github.com/MCG-NJU/VideoMAE, optim_factory.py).
         """
-        stacks = [(f"{BODY}{n}.", len(m)) for n, m in self.body.named_modules() if isinstance(m, nn.ModuleList)]
+        stacks = [
+            (f"{BODY}{n}.", len(m)) for n, m in self.body.named_modules() if isinstance(m, nn.ModuleList)
+        ]
         return {name: _depth(name, stacks) for name, _ in self.named_parameters()}
 
     @property
@@ -97,7 +99,7 @@ def _mean_token(output: Any) -> Tensor:
 
 
 def _embedding(output: Any) -> Tensor:
-    return output.pooler_output
+    return output.pooler_output.flatten(1)
 
 
 def _made(kind: Any, config: Any) -> Any:
@@ -111,10 +113,13 @@ def _made(kind: Any, config: Any) -> Any:
     with unset_fake_temporarily(), torch.device("meta"):
         body = kind(config)
     for module in body.modules():
-        for name, value in vars(module).items():
-            if isinstance(value, Tensor):  # VideoMAE's positions are no buffer
-                setattr(module, name, torch.empty(value.shape))
-    return body.to_empty(device="cpu")
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
+        others = {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
+        others |= dict(module.named_buffers(recurse=False))  # of which VideoMAE's positions are none
+        for name, value in others.items():
+            setattr(module, name, torch.empty(value.shape, dtype=value.dtype))
+    return body
 
 
 def _library() -> Any:
@@ -124,31 +129,31 @@ def _library() -> Any:
     return transformers
 
 
-def _videomae(**size: int) -> Build:
+def _classified(kind: str, config: str, **size: Any) -> Build:
+    """Make a network that the library has with a classifier, which takes the features."""
+
     def build(classes: int, stream: str, clips: Clips, training: Training) -> Transformer:
         found = _library()
-        config = found.VideoMAEConfig(image_size=clips.crop, num_frames=clips.train_frames, **size)
-        body = _made(found.VideoMAEForVideoClassification, config)
+        made = getattr(found, config)(image_size=clips.crop, num_frames=clips.train_frames, **size)
+        body = _made(getattr(found, kind), made)
         return Transformer(body, _logits, clips.train_frames, classes, training.dropout, "classifier")
 
     return build
 
 
-def _timesformer(classes: int, stream: str, clips: Clips, training: Training) -> Transformer:
-    found = _library()
-    config = found.TimesformerConfig(image_size=clips.crop, num_frames=clips.train_frames)
-    body = _made(found.TimesformerForVideoClassification, config)
-    return Transformer(body, _logits, clips.train_frames, classes, training.dropout, "classifier")
+def _videomae(**size: Any) -> Build:
+    return _classified("VideoMAEForVideoClassification", "VideoMAEConfig", **size)
 
 
-def _vivit(classes: int, stream: str, clips: Clips, training: Training) -> Transformer:
-    found = _library()
-    config = found.VivitConfig(image_size=clips.crop, num_frames=clips.train_frames)
-    body = _made(found.VivitForVideoClassification, config)
-    return Transformer(body, _logits, clips.train_frames, classes, training.dropout, "classifier")
+def _timesformer(**size: Any) -> Build:
+    return _classified("TimesformerForVideoClassification", "TimesformerConfig", **size)
 
 
-def _vjepa2(probe: bool, **size: float) -> Build:
+def _vivit(**size: Any) -> Build:
+    return _classified("VivitForVideoClassification", "VivitConfig", **size)
+
+
+def _vjepa2(probe: bool, **size: Any) -> Build:
     def build(classes: int, stream: str, clips: Clips, training: Training) -> Transformer:
         found = _library()
         config = found.VJEPA2Config(crop_size=clips.crop, frames_per_clip=clips.train_frames, **size)
@@ -163,7 +168,7 @@ def _vjepa2(probe: bool, **size: float) -> Build:
     return build
 
 
-def _videoprism(embedding: bool, **size: int) -> Build:
+def _videoprism(embedding: bool, **size: Any) -> Build:
     def build(classes: int, stream: str, clips: Clips, training: Training) -> Transformer:
         found = _library()
         config = found.VideoPrismVisionConfig(image_size=clips.crop, num_frames=clips.train_frames, **size)
@@ -260,7 +265,11 @@ _register("vjepa2_vith", "V-JEPA 2 ViT-H", _vjepa2(False, **VITH), _vjepa2_clips
 _register("vjepa2_vitg", "V-JEPA 2 ViT-g", _vjepa2(False, **VITG), _vjepa2_clips(), 1)
 _register("vjepa2_vitg_384", "V-JEPA 2 ViT-g, 384 px", _vjepa2(False, **VITG), _vjepa2_clips(384), 1)
 _register(
-    "vjepa2_vitl_probe", "V-JEPA 2 ViT-L, attentive probe", _vjepa2(True, **VITL), _vjepa2_clips(256, 16, 3.0), 2
+    "vjepa2_vitl_probe",
+    "V-JEPA 2 ViT-L, attentive probe",
+    _vjepa2(True, **VITL),
+    _vjepa2_clips(256, 16, 3.0),
+    2,
 )
 _register(
     "vjepa2_vitg_384_probe",
@@ -289,15 +298,15 @@ def _timesformer_clips(frames: int, step: int, crop: int) -> Clips:
     )
 
 
-_register("timesformer_base", "TimeSformer", _timesformer, _timesformer_clips(8, 32, 224), 6, tubelet=1)
-_register("timesformer_hr", "TimeSformer-HR", _timesformer, _timesformer_clips(16, 16, 448), 2, tubelet=1)
-_register("timesformer_large", "TimeSformer-L", _timesformer, _timesformer_clips(96, 4, 224), 2, tubelet=1)
+_register("timesformer_base", "TimeSformer", _timesformer(), _timesformer_clips(8, 32, 224), 6, tubelet=1)
+_register("timesformer_hr", "TimeSformer-HR", _timesformer(), _timesformer_clips(16, 16, 448), 2, tubelet=1)
+_register("timesformer_large", "TimeSformer-L", _timesformer(), _timesformer_clips(96, 4, 224), 2, tubelet=1)
 
 # Every 2nd frame of 25 a second, in [-1, 1] (https://github.com/google-research/scenic, projects/vivit,
 # vivit_base_k400.py: zero_centering). The library's processor would normalise that once more, unless told not
 # to; its converter of these weights refuses to (convert_vivit_flax_to_pytorch.py).
 VIVIT = Clips(fps=12.5, short_side=256, crop=224, train_frames=32, test_frames=128, interpolation="antialias")
-_register("vivit_base", "ViViT-B/16x2", _vivit, VIVIT, 2)
+_register("vivit_base", "ViViT-B/16x2", _vivit(), VIVIT, 2)
 
 
 def _videoprism_clips(frames: int) -> Clips:

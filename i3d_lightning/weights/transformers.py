@@ -27,7 +27,7 @@ class _Form:
     """A kind of file.
 
     Attributes:
-        sign: A tensor that it has, and no other kind.
+        sign: A tensor that it has, and no other kind; its first dimension is the network's width.
         rename: Gives our names; of a file without the classifier, all but that.
         suffix: Of the converter's name, where a network has several.
     """
@@ -95,15 +95,16 @@ TIMESFORMER = _Form(f"timesformer.{_PATCHES}", lambda s: _ours(s, _without()))
 VIVIT = _Form(f"vivit.{_PATCHES}", lambda s: _ours(s, _vivit))
 VJEPA2 = _Form("encoder.embeddings.patch_embeddings.proj.weight", lambda s: _ours(s, _encoder))
 PROBE = _Form(
-    "vjepa2.encoder.embeddings.patch_embeddings.proj.weight", lambda s: _ours(s, _without("vjepa2.predictor."))
+    "vjepa2.encoder.embeddings.patch_embeddings.proj.weight",
+    lambda s: _ours(s, _without("vjepa2.predictor.")),
 )
 VIDEOPRISM = _Form(f"spatial_{_PATCHES}", lambda s: _ours(s, _without()))
 LVT = _Form(f"video_model.vision_model.spatial_{_PATCHES}", lambda s: _ours(s, _video_tower))
 
 
-def _converter(architecture: str, form: _Form) -> None:
+def _converter(architecture: str, form: _Form, width: int) -> None:
     def recognises(state: State) -> bool:
-        if form.sign not in state:
+        if form.sign not in state or len(state[form.sign]) != width:
             return False
         found = {name: tensor.shape for name, tensor in form.rename(state).items()}
         classes = found.get(f"{CLASSIFIER}weight", (1,))[0]
@@ -117,19 +118,19 @@ def _converter(architecture: str, form: _Form) -> None:
     )
 
 
-for _size in ("base", "large", "huge"):
-    _converter(f"videomae_{_size}", VIDEOMAE)
-    _converter(f"videomae_{_size}", VIDEOMAE_PRETRAINED)
+for _size, _width in (("base", 768), ("large", 1024), ("huge", 1280)):
+    _converter(f"videomae_{_size}", VIDEOMAE, _width)
+    _converter(f"videomae_{_size}", VIDEOMAE_PRETRAINED, _width)
 for _size in ("base", "hr", "large"):
-    _converter(f"timesformer_{_size}", TIMESFORMER)
-_converter("vivit_base", VIVIT)
-for _size in ("vitl", "vith", "vitg", "vitg_384"):
-    _converter(f"vjepa2_{_size}", VJEPA2)
-for _size in ("vitl", "vitg_384"):
-    _converter(f"vjepa2_{_size}_probe", PROBE)
-for _size in ("base", "large"):
-    _converter(f"videoprism_{_size}", VIDEOPRISM)
-    _converter(f"videoprism_lvt_{_size}", LVT)
+    _converter(f"timesformer_{_size}", TIMESFORMER, 768)
+_converter("vivit_base", VIVIT, 768)
+for _size, _width in (("vitl", 1024), ("vith", 1280), ("vitg", 1408), ("vitg_384", 1408)):
+    _converter(f"vjepa2_{_size}", VJEPA2, _width)
+for _size, _width in (("vitl", 1024), ("vitg_384", 1408)):
+    _converter(f"vjepa2_{_size}_probe", PROBE, _width)
+for _size, _width in (("base", 768), ("large", 1024)):
+    _converter(f"videoprism_{_size}", VIDEOPRISM, _width)
+    _converter(f"videoprism_lvt_{_size}", LVT, _width)
 
 
 register_corpus(Corpus("kinetics-mae", "Kinetics-400, masked autoencoding", labels=False))

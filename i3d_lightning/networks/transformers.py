@@ -1,12 +1,12 @@
-"""Vision transformers of Hugging Face's `transformers`, an extra: `pip install 'i3d-lightning[transformers]'`.
+"""Vision transformers of Hugging Face's `transformers`, an extra: pip install 'i3d-lightning[transformers]'.
 
-Sizes are those of the library's converters of the published weights (its `models/*/convert_*`); where these have
-a processor, frames are prepared as it does. Each sees clips of one length and size, which it is built for.
+Sizes are those of the library's converters of the published weights (its `models/*/convert_*`), and frames
+are prepared as its processors do. Each network sees clips of one length and size, which it is built for.
 
 Features are what goes into the published classifier: VideoMAE's mean over all tokens, normalised; the class
-token of TimeSformer and ViViT; what V-JEPA 2's attentive probe makes of its tokens (`vjepa2_*_probe`); and the
-clip's embedding of VideoPrism's video-text encoders (`videoprism_lvt_*`). V-JEPA 2's and VideoPrism's encoders
-are published without a classifier: their features are the mean over all tokens.
+token of TimeSformer and ViViT; what V-JEPA 2's attentive probe makes of its tokens (`vjepa2_*_probe`); and
+the clip's embedding of VideoPrism's video-text encoders (`videoprism_lvt_*`). V-JEPA 2's and VideoPrism's
+encoders are published without a classifier: their features are the mean over all tokens.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Transformer(AdaptedNetwork):
         return self.features(self.body(clip.transpose(1, 2)))
 
     def depths(self) -> dict[str, int]:
-        """Say how deep each parameter lies: embeddings 0, the first layer 1, and last what follows all layers.
+        """Say how deep each parameter lies: embeddings 0, layers from 1 on, and last what follows them all.
 
         This is VideoMAE's rule (https://github.com/MCG-NJU/VideoMAE, optim_factory.py).
         """
@@ -105,8 +105,8 @@ def _embedding(output: Any) -> Tensor:
 def _made(kind: Any, config: Any) -> Any:
     """Make a network of the library, initialised as there.
 
-    Where only shapes are wanted, it is made aside and then taken over, as TimeSformer computes with numbers while
-    it is made.
+    Where only shapes are wanted, it is made aside and then taken over, since TimeSformer computes with numbers
+    while it is made.
     """
     if not isinstance(torch.empty(0), FakeTensor):
         return kind(config)
@@ -205,7 +205,7 @@ FINE_TUNING: Changes = {
     "schedule": "cosine",
 }
 """VideoMAE's for UCF-101: 5e-4 for 256 clips a step, in proportion to them, here for 96
-(https://github.com/MCG-NJU/VideoMAE, scripts/ucf101). The others' authors give none for so small data sets."""
+(https://github.com/MCG-NJU/VideoMAE, scripts/ucf101). Other authors give none for data sets so small."""
 
 
 def _register(name: str, title: str, build: Build, clips: Clips, device_batch: int, tubelet: int = 2) -> None:
@@ -283,8 +283,8 @@ _register(
 def _timesformer_clips(frames: int, step: int, crop: int) -> Clips:
     """So many frames evenly out of `frames * step` at 30 a second, the first and the last among them.
 
-    See https://github.com/facebookresearch/TimeSformer, timesformer/datasets/decoder.py; 0.45 and 0.225 are of
-    its config/defaults.py, and at test the short side is the square's.
+    See https://github.com/facebookresearch/TimeSformer, timesformer/datasets/decoder.py; 0.45 and 0.225 are
+    of its config/defaults.py, and at test the short side is the square's.
     """
     return Clips(
         fps=30 * (frames - 1) / (frames * step - 1),

@@ -57,7 +57,7 @@ def recipe_for(
 def _expectations(experiment: Experiment, clips: Clips | None, flow: Flow | None) -> dict[str, Changes]:
     expected: dict[str, Changes] = {}
     if clips is not None:
-        names = PREPROCESSING
+        names: tuple[str, ...] = PREPROCESSING
         if ARCHITECTURES[experiment.architecture].windows:  # whose positions are learnt for one length
             names = (*names, "train_frames")
         expected["clips"] = {name: getattr(clips, name) for name in names}

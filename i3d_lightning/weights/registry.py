@@ -108,7 +108,7 @@ class Entry:
         return self.sha256 is not None and sha256.startswith(self.sha256)
 
     def as_json(self) -> dict[str, Any]:
-        """Give all but the class names as plain data, and of these the number, None where they are not known."""
+        """Give all but the class names as plain data, and of these the number, None where none is known."""
         known = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "labels"}
         return {**known, "classes": len(self.class_names) or None}
 

@@ -1,4 +1,4 @@
-"""Weights of the networks of `transformers`, as they are published on Hugging Face and as the library saves them.
+"""Weights of the networks of `transformers`, as they are published on Hugging Face and as it saves them.
 
 Two checksums are pinned: several independent projects publish the same. Files of which none is known are not
 fetched by name: they are given by path, or as a folder that holds them (see `weights.hub`).
@@ -58,7 +58,7 @@ def _videomae(name: str) -> str | None:
 
 
 def _videomae_pretrained(state: State) -> dict[str, Tensor]:
-    """Leave out the decoder and the encoder's last normalisation, and begin one of the mean of all tokens anew.
+    """Leave out the decoder and the encoder's last norm, and begin that of the mean of all tokens anew.
 
     So do its authors where they fine-tune (https://github.com/MCG-NJU/VideoMAE, run_class_finetuning.py).
     """
@@ -174,7 +174,7 @@ def _entry(
     )
 
 
-# Accuracies are those of the model cards, which the authors' MODEL_ZOO.md gave at that time; it says more now.
+# Accuracies are those of the model cards, as the authors' MODEL_ZOO.md had them then; it has more by now.
 for _name, _architecture, _revision, _top1, _top5 in (
     ("videomae-base", "videomae_base", "dc740ceda42fce44faed2ea03c6d447db72f6af9", None, None),
     ("videomae-large", "videomae_large", "12da269a02d3e1fbbb7011e610e591fea8061dca", None, None),
@@ -235,8 +235,8 @@ for _name, _architecture, _revision, _sha256, _licence in (
         sha256=_sha256,
     )
 
-# On Something-Something v2 (https://github.com/facebookresearch/vjepa2), whose class names are not here: those of
-# config.json are used, where it lies beside the weights.
+# On Something-Something v2 (https://github.com/facebookresearch/vjepa2), whose class names are not known
+# here: those of config.json are used, where it lies beside the weights.
 for _name, _architecture, _revision, _top1 in (
     ("vjepa2-vitl-fpc16-256-ssv2", "vjepa2_vitl_probe", "4aa02df83918538fc21cfaf576382fa20e489a80", 73.7),
     ("vjepa2-vitg-fpc64-384-ssv2", "vjepa2_vitg_384_probe", "9f5fd615cb6f79065a28edcf1cc3ef25010dddfa", 77.3),
@@ -252,7 +252,7 @@ for _name, _architecture, _revision, _top1 in (
         views="2x3",
     )
 
-# Accuracies and views: https://github.com/facebookresearch/TimeSformer, README.md and configs/Kinetics/*_TEST.yaml.
+# https://github.com/facebookresearch/TimeSformer, README.md and configs/Kinetics/*_TEST.yaml.
 for _size, _revision, _top1, _top5 in (
     ("base", "8aaf40ea7d3d282dcb0a5dea01a198320d15d6c0", 77.9, 93.2),
     ("hr", "188026c3022e39dac25da0111f9a015603915775", 79.6, 94.0),
@@ -270,7 +270,7 @@ for _size, _revision, _top1, _top5 in (
         labels=registry.kinetics400_labels,
     )
 
-# Accuracy and views: https://github.com/google-research/scenic, projects/vivit/README.md.
+# https://github.com/google-research/scenic, projects/vivit/README.md.
 _entry(
     "google/vivit-b-16x2-kinetics400",
     "vivit_base",

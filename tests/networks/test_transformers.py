@@ -1,7 +1,7 @@
 """The networks of `transformers` beside the library itself: its processor and its model, on a real clip.
 
-Each family is compared in miniature, and every published network at its own size where the time allows it, on the
-clip that it usually gets or on a smaller one; those of more than 500 million parameters have two layers here.
+Each family is compared in miniature; every published network is, where time allows it, at its own size, on
+the clip that it usually gets or on a smaller one. Those of over 500 million parameters have two layers here.
 """
 
 from __future__ import annotations
@@ -209,8 +209,9 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any], int]] = {
     "videoprism_lvt_base": ("videoprism_lvt", {}, 0),
     "videoprism_lvt_large": ("videoprism_lvt", PRISM_LARGE, 0),
 }
-"""What each published `config.json` says beside the library's defaults, and the parameters of its file as they are
-published elsewhere (https://github.com/embeddings-benchmark/mteb; without classifiers but for the probes')."""
+"""What each published `config.json` says beside the library's defaults, and the parameters of its file as
+others count them (https://github.com/embeddings-benchmark/mteb; without classifiers, but for those of probes).
+"""
 
 HEAVY = {"videomae_huge", "vjepa2_vith", "vjepa2_vitg", "vjepa2_vitg_384", "vjepa2_vitg_384_probe"}
 """Of more than 500 million parameters."""

@@ -105,8 +105,8 @@ def _embedding(output: Any) -> Tensor:
 def _made(kind: Any, config: Any) -> Any:
     """Make a network of the library, initialised as there.
 
-    Where only shapes are wanted, it is made aside and then taken over, since TimeSformer computes with numbers
-    while it is made.
+    Where only shapes are wanted, it is made aside and then taken over: TimeSformer reads numbers while it is
+    made.
     """
     if not isinstance(torch.empty(0), FakeTensor):
         return kind(config)

@@ -31,7 +31,7 @@ def file_of(path: Path) -> Path:
 
 
 def labels_beside(path: Path) -> tuple[str, ...] | None:
-    """Read the class names in `config.json` beside a file, in the order of the logits; None where none are."""
+    """Read the class names in `config.json` beside a file, in the order of the logits; None for none."""
     try:
         config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
         names = {int(index): str(name) for index, name in config["id2label"].items()}

@@ -31,11 +31,18 @@ LEAST = "5.23"
 
 
 class Transformer(AdaptedNetwork):
-    """A transformer of the library.
+    """A transformer of the library, an `AdaptedNetwork`.
 
     Args:
         body: The library's network, which takes `b t c h w`.
-        features: What features are in what it returns.
+        features: Takes them out of what it returns.
+        frames: Length of a window.
+        classes: Number of classes.
+        dropout: Probability to drop a feature before the classifier.
+        last: Dotted name of its last layer, if it has one.
+        width: Number of features, if not.
+
+    Attributes:
         activation_checkpointing: In training, compute a layer's activations again for the gradients.
     """
 

@@ -143,7 +143,8 @@ def architecture_table(architectures: Iterable[Architecture] | None = None) -> P
     """List networks with their streams, sizes and clips; by default all, the paper's five first."""
     if architectures is None:
         architectures = (*paper(), *(a for a in ARCHITECTURES if not a.row))
-    rows, missing = {}, {}
+    rows: dict[str, dict[tuple[str, str], str]] = {}
+    missing: dict[str, None] = {}
     for architecture in architectures:
         try:
             found = size(architecture)

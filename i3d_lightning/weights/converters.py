@@ -93,7 +93,7 @@ def convert(
             f"named as those of {looked_for}."
         )
     if len(found) > 1:
-        names = " and ".join(c.architecture for c in found)
+        names = " and ".join(c.name for c in found)
         if all(ARCHITECTURES[c.architecture].library for c in found):
             raise InputError(
                 f"{source} holds weights that {names} have alike: say which they are of, --architecture."

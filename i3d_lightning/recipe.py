@@ -97,7 +97,8 @@ class Clips(Settings):
         aspect: Width / height that frames are squeezed to, whatever theirs is; 0 keeps it.
         interpolation: How frames are resized: by `ffmpeg`, whose bilinear filter averages when it shrinks; or
             as other networks' authors did, by PyTorch's `bilinear` filter, which does not (rounded to 8 bits;
-            not rounded as `bilinear-float`), or by the same one with `antialias`.
+            not rounded as `bilinear-float`), or by the same one with `antialias`, or by its bicubic one with
+            that, `antialias-bicubic`.
         views: What is seen of a video at test: `whole`, its first `test_frames` frames; or so many clips of
             `train_frames` at equal distances in all of it, times so many squares along the longer side of
             each, as in `10x3`, over which logits are averaged.
@@ -116,7 +117,9 @@ class Clips(Settings):
     mean: tuple[Mean, Mean, Mean] = (0.5, 0.5, 0.5)
     std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
     aspect: Annotated[float, Range(0, 10), LATER] = 0.0
-    interpolation: Annotated[Literal["ffmpeg", "bilinear", "bilinear-float", "antialias"], LATER] = "ffmpeg"
+    interpolation: Annotated[
+        Literal["ffmpeg", "bilinear", "bilinear-float", "antialias", "antialias-bicubic"], LATER
+    ] = "ffmpeg"
     views: Annotated[str, LATER] = "whole"
 
     def check(self) -> None:

@@ -252,7 +252,8 @@ def _cut(clip: Seen, top: int, left: int, size: int, is_flow: bool, mirrored: bo
 
 
 def _cut_centre(clip: Seen, size: int, clips: Clips) -> Seen:
-    place = transforms.centre_place(clip.shape, size, nearest=clips.interpolation != FFMPEG)
+    nearest = clips.interpolation in resizing.NOT_AVERAGED  # as those do who resize so
+    place = transforms.centre_place(clip.shape, size, nearest=nearest)
     return _cut(clip, *place, size, False, False)
 
 

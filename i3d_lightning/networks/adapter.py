@@ -34,10 +34,12 @@ class AdaptedNetwork(VideoNetwork):
     Args:
         body: Takes normalised clips `b c t h w` and gives logits `b k`.
         last: Dotted name of its last layer: linear, or a convolution of one position, before any averages.
+            Empty for a body without one, which gives features.
         frames: Length of a window.
         classes: Number of classes.
         dropout: Probability to drop a feature before the classifier.
         dropouts: Dotted names of layers of its own that do this, and are taken out.
+        width: Number of features, of a body without a last layer.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class AdaptedNetwork(VideoNetwork):
         classes: int,
         dropout: float,
         dropouts: tuple[str, ...] = (),
+        width: int = 0,
     ) -> None:
         super().__init__(dropout)
-        layer = body.get_submodule(last)
-        self.feature_size = int(layer.weight.shape[1])  # type: ignore[union-attr,index]
-        for name in (last, *dropouts):
+        if last:
+            width = int(body.get_submodule(last).weight.shape[1])  # type: ignore[union-attr,index]
+        self.feature_size = width
+        for name in filter(None, (last, *dropouts)):
             body.set_submodule(name, nn.Identity())
         for name, module in list(body.named_modules()):
             if isinstance(module, nn.Conv3d) and module.kernel_size[0] > 1:

@@ -12,10 +12,15 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Shaped, UInt8
 from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as averaging
 
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.file import Segment
 from i3d_lightning.video.frames import squeezed
+
+NOT_AVERAGED = ("bilinear", "bilinear-float")
+AVERAGED = {"antialias": InterpolationMode.BILINEAR, "antialias-bicubic": InterpolationMode.BICUBIC}
 
 _AT_ONCE = 32
 """Frames held at their own size at once."""
@@ -63,7 +68,7 @@ def resize(
         short_side: Length of their shorter side then, in pixels; the longer one is cut to whole pixels as by
             torchvision and pytorchvideo.
         aspect: Width / height that they are squeezed to; 0 keeps theirs.
-        interpolation: `bilinear`, `bilinear-float` or `antialias`, see `recipe.Clips`.
+        interpolation: One of `NOT_AVERAGED` or `AVERAGED`, see `recipe.Clips`.
     """
     height, width = clip.shape[-2:]
     if aspect:
@@ -74,9 +79,10 @@ def resize(
         size = (int(short_side * height / width), short_side)
     if size == (height, width):
         return clip.float() if interpolation == "bilinear-float" else clip
-    resized = F.interpolate(
-        clip.movedim(1, 0).float(), size, mode="bilinear", antialias=interpolation == "antialias"
-    ).movedim(0, 1)
+    frames = clip.movedim(1, 0)
+    if interpolation in AVERAGED:  # in whole numbers where torchvision does that, and so equal to the bit
+        return averaging.resize(frames, list(size), AVERAGED[interpolation], antialias=True).movedim(0, 1)
+    resized = F.interpolate(frames.float(), size, mode="bilinear").movedim(0, 1)
     if interpolation == "bilinear-float":
         return resized
     return resized.round_().clamp_(0, 255).to(torch.uint8)

@@ -37,7 +37,7 @@ def centre_place(shape: torch.Size, size: int, nearest: bool = False) -> tuple[i
         shape: Of the clip, `c t h w`.
         size: Side of the square, in pixels.
         nearest: Where the middle lies between two pixels, take the even one, as torchvision and pytorchvideo
-            do, and not the one before.
+            do, and not the one before, as transformers does.
 
     Raises:
         InputError: The frames are smaller than the square.

@@ -94,7 +94,7 @@ def convert(
         )
     if len(found) > 1:
         names = " and ".join(c.name for c in found)
-        if all(ARCHITECTURES[c.architecture].last for c in found):
+        if all(ARCHITECTURES[c.architecture].library for c in found):
             raise InputError(
                 f"{source} holds weights that {names} have alike: say which they are of, --architecture."
             )

@@ -14,7 +14,7 @@ from i3d_lightning.errors import InputError, unknown
 from i3d_lightning.networks import ARCHITECTURES, Architecture
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Clips, Flow
-from i3d_lightning.weights import converters, i3d_jax, native, pytorch
+from i3d_lightning.weights import converters, hub, i3d_jax, native, pytorch
 from i3d_lightning.weights.fetch import fetch, identity, sha256_of
 from i3d_lightning.weights.registry import WEIGHTS, Entry
 
@@ -68,7 +68,7 @@ def load_weights(name_or_path: str, sha256: str | None = None, architecture: str
     so that asking again for one that has not changed reads nothing; treat the tensors as read-only.
 
     Args:
-        name_or_path: A name that `list_weights` lists, or the path of a file.
+        name_or_path: A name that `list_weights` lists, or the path of a file or of a folder that holds one.
         sha256: What the file's must be; None takes any.
         architecture: The network that they are meant for: where several have the same tensors, they are taken
             to be of this one.
@@ -78,8 +78,8 @@ def load_weights(name_or_path: str, sha256: str | None = None, architecture: str
             that can be read.
     """
     entry = WEIGHTS.get(name_or_path)
-    path = fetch(entry) if entry else Path(name_or_path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    path = fetch(entry) if entry else hub.file_of(Path(name_or_path))
+    if path.exists() and not path.is_file():
         raise InputError(f"Cannot read weights from {path}: it is a device or a pipe, not a file.")
     try:
         found = sha256_of(path)
@@ -121,8 +121,15 @@ def _read(
     if described is None:
         state, converter = converters.convert(state, str(path), architecture, meant_for)
         described = {"architecture": converter.architecture, "pretraining": converter.pretraining}
+        described |= {"labels": _labels_beside(path, state)}
     _check_finite(state, path)
     return state, {"stream": _stream(state, described["architecture"]), **described}
+
+
+def _labels_beside(path: Path, state: Mapping[str, Tensor]) -> tuple[str, ...] | None:
+    """Give the class names in a file beside one, if they are as many as the classifier tells apart."""
+    bias, labels = state.get(f"{CLASSIFIER}bias"), hub.labels_beside(path)
+    return labels if bias is not None and labels is not None and len(labels) == len(bias) else None
 
 
 def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
@@ -203,7 +210,7 @@ def _published(entry: Entry) -> dict[str, Any]:
         "architecture": entry.architecture,
         "stream": entry.stream,
         "pretraining": entry.pretraining,
-        "labels": entry.class_names,
+        "labels": entry.class_names or None,
         "clips": entry.clips,
         "flow": entry.flow,
         "provenance": ", ".join(filter(None, (entry.source, entry.licence, entry.citation))),

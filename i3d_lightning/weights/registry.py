@@ -64,7 +64,8 @@ class Entry:
         sha256: Of the file (its beginning, where no more is published), or None where no trustworthy one
             is known: it is then not fetched by name.
         licence: SPDX identifier.
-        labels: Class names in the order of the logits, or a function that looks them up.
+        labels: Class names in the order of the logits, or a function that looks them up; none where the
+            weights have no classifier, or its names are not known here.
         clips: How videos become the network's input: rate, size and normalisation, and the usual length.
         flow: How optical flow is computed, for the flow stream.
         citation: What to cite.
@@ -107,9 +108,9 @@ class Entry:
         return self.sha256 is not None and sha256.startswith(self.sha256)
 
     def as_json(self) -> dict[str, Any]:
-        """Give all but the class names as plain data, and of these the number."""
+        """Give all but the class names as plain data, and of these the number, None where none is known."""
         known = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "labels"}
-        return {**known, "classes": len(self.class_names)}
+        return {**known, "classes": len(self.class_names) or None}
 
 
 WEIGHTS: Registry[Entry] = Registry("weights")

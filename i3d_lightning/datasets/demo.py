@@ -26,7 +26,14 @@ TARGETS = ("demo-ucf101", "demo-hmdb51")
 ROOT = Path("data/demo")
 
 _DEMO: Changes = {
-    "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "test_frames": 20, "flip": False},
+    "clips": {
+        "short_side": 56,
+        "crop": 48,
+        "train_frames": 16,
+        "test_frames": 20,
+        "flip": False,
+        "fps": 25.0,
+    },
     "flow": {
         "scales": 2,
         "scale_step": 0.5,
@@ -47,6 +54,7 @@ _DEMO: Changes = {
         "weight_decay": 1e-2,
         "schedule": "cosine",
         "batchnorm_momentum": 0.1,
+        "warmup_steps": 0,
     },
 }
 # Steps and rates are those that experiments/demo-sweep.yaml chose on the development set.

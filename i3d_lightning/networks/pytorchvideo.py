@@ -164,8 +164,16 @@ _MVIT: dict[str, Any] = {
     "smallest": (4, 36),
     "multiple": (2, 4),
     "one_size": True,
-    # As on Kinetics (MVIT_B_16x4_CONV in the configurations above): 1e-4 for 16 videos a step, seen twice.
-    "training": {"optimizer": "adamw", "learning_rate": 3e-4, "weight_decay": 0.05, "schedule": "cosine"},
+    # As on Kinetics (MVIT_B_16x4_CONV in the configurations above): 1e-4 for 16 videos a step, seen twice;
+    # norms and biases are not decayed, and 30 of 200 epochs warm up.
+    "training": {
+        "optimizer": "adamw",
+        "learning_rate": 3e-4,
+        "weight_decay": 0.05,
+        "norm_decay": False,
+        "warmup_steps": 750,
+        "schedule": "cosine",
+    },
 }
 _register("mvit_base_16x4", "MViT-B 16x4", _clips(16, 4, 256, 224), **_MVIT)
 _register("mvit_base_32x3", "MViT-B 32x3", _clips(32, 3, 256, 224), **_MVIT)

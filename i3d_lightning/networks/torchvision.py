@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from i3d_lightning.recipe import Clips, Training
+from i3d_lightning.recipe import Changes, Clips, Training
 
 from .adapter import AdaptedNetwork, library, set_batchnorm_momentum
 from .registry import Architecture, register
@@ -135,7 +135,15 @@ MVIT = Clips(
 )
 # As on Kinetics (MViT, appendix): 1.6e-3 for 512 clips a step; that is 1e-4 for 16 videos seen twice, as in
 # https://github.com/facebookresearch/SlowFast/blob/main/configs/Kinetics/MVITv2_S_16x4.yaml.
-MVIT_TRAINING = {"optimizer": "adamw", "learning_rate": 3e-4, "weight_decay": 0.05, "schedule": "cosine"}
+# Norms and biases are not decayed there; 30 of 200 epochs warm up.
+MVIT_TRAINING: Changes = {
+    "optimizer": "adamw",
+    "learning_rate": 3e-4,
+    "weight_decay": 0.05,
+    "norm_decay": False,
+    "warmup_steps": 750,
+    "schedule": "cosine",
+}
 for _name, _title in (("mvit_v1_b", "MViTv1-B"), ("mvit_v2_s", "MViTv2-S")):
     _register(
         _name,
@@ -162,8 +170,14 @@ SWIN = Clips(
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
 )
-# As on Kinetics, section 4.1: for 64 clips a step, and of the layers that are new.
-SWIN_TRAINING = {"optimizer": "adamw", "learning_rate": 3e-4, "weight_decay": 0.02, "schedule": "cosine"}
+# As on Kinetics, section 4.1: for 64 clips a step, and of the layers that are new; 2.5 of 30 epochs warm up.
+SWIN_TRAINING: Changes = {
+    "optimizer": "adamw",
+    "learning_rate": 3e-4,
+    "weight_decay": 0.02,
+    "warmup_steps": 400,
+    "schedule": "cosine",
+}
 for _name, _title in (
     ("swin3d_t", "Video Swin-T"),
     ("swin3d_s", "Video Swin-S"),

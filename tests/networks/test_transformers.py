@@ -195,7 +195,7 @@ class TestBesideTheLibrary:
             check_clips(known, replace(case.clips, crop=8))
 
     def test_layers_are_numbered_from_the_embeddings_to_the_head(self, case):
-        depths = case.network.depths()
+        depths = {name: at for at, layer in enumerate(case.network.depths) for name in layer}
         assert depths.keys() == {name for name, _ in case.network.named_parameters()}
         layers = sum(len(m) for m in case.network.modules() if isinstance(m, torch.nn.ModuleList))
         assert set(depths.values()) == set(range(layers + 2))

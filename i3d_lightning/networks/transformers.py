@@ -220,9 +220,9 @@ FINE_TUNING: Changes = {
     "warmup_steps": 250,
     "schedule": "cosine",
 }
-"""VideoMAE's for UCF-101 (https://github.com/MCG-NJU/VideoMAE, scripts/ucf101): 5e-4 for 256 clips a step, in
-proportion to them, here for 96; 5 of 100 epochs warm up. Their mixup, cutmix, label smoothing, random erasing and
-drop path are left out. Other authors give none for data sets so small."""
+"""VideoMAE's for UCF-101 (https://github.com/MCG-NJU/VideoMAE, scripts/ucf101): 5e-4 for 256 clips a step,
+in proportion to them, here for 96; 5 of 100 epochs warm up. Their mixup, cutmix, label smoothing, random
+erasing and drop path are left out. Other authors give none for data sets so small."""
 
 
 def _register(name: str, title: str, build: Build, clips: Clips, device_batch: int, tubelet: int = 2) -> None:

@@ -59,7 +59,7 @@ pretrain: $(READY) ## Pretrain on demo-Kinetics (or DATASET=kinetics ROOT=...)
 experiment: $(READY) ## Run a protocol and print the table of all runs: PROTOCOL=origin|fixed|full-ft
 	@$(I3D) experiment $(FLAGS) $(ARGS)
 
-results: $(READY) ## The README's table of the demo again: three pretrainings, an hour on two CPU cores
+results: $(READY) ## The README's table of the demo again: three protocols from three pretrainings
 	@for protocol in origin fixed full-ft; do \
 		$(I3D) experiment --protocol $$protocol --seeds 3 --pretraining_seeds 3 --name results $(ARGS) || exit; \
 	done

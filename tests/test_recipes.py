@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from i3d_lightning import networks
 from i3d_lightning.cli.main import main
 from i3d_lightning.datasets import DATASETS, ucf10
+from i3d_lightning.datasets.demo import TARGETS
 from i3d_lightning.datasets.ucf101 import read_ucf101
 from i3d_lightning.demo import DemoSettings, render_demo
-from i3d_lightning.experiment import Experiment
+from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.launch import LAUNCHERS
 from i3d_lightning.recipe import Recipe, Training, compose, merge, plain
 from i3d_lightning.results.runs import collect
@@ -195,6 +197,25 @@ def test_a_sweep_chooses_the_rate_of_the_recipe_beside_it(path):
     assert sweep["recipes"] == {CONTENTS[path]["dataset"]: recipe}
     assert {cell["split"] for cell in sweep["cells"]} == {1}
     assert 0 < sweep["hold_out"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("sweep", "stream", "datasets"), [("ucf10", "rgb", ("ucf10",)), ("demo", FUSION, TARGETS)]
+)
+def test_recipes_are_what_their_stored_sweep_chose(sweep, stream, datasets):
+    folder = EXPERIMENTS[0].parent
+    said = read_grid(folder / "ucf10-laptop.yaml").settings if sweep == "ucf10" else lambda cell: {}
+    with (folder / f"{sweep}-sweep.csv").open() as file:
+        best = {
+            tuple(r["cell"].split()[:4]): r["setting"] for r in csv.DictReader(file) if r["best"] == "True"
+        }
+    for start, protocol in (("none", "origin"), ("kinetics", "full-ft")):
+        chosen = dict(setting.split("=") for setting in best["i3d", stream, start, protocol].split(","))
+        for dataset in datasets:
+            cell = Experiment("i3d", "rgb", start, protocol, dataset)
+            training = recipe_for(cell, said(cell))[0].training
+            for setting, value in chosen.items():
+                assert getattr(training, setting.removeprefix("training.")) == float(value)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ class WholeVideo(TypedDict):
         index: Index of the video.
         error: Why it cannot be read.
         partly: How much of it was read, where not all: "28 of 139 frames".
+        looped: Whether it is shorter than a training clip, and was looped to one.
     """
 
     clips: tuple[Seen, ...] | None
@@ -67,6 +68,7 @@ class WholeVideo(TypedDict):
     index: int
     error: str | None
     partly: str | None
+    looped: bool
 
 
 class Batch(TypedDict):
@@ -101,11 +103,13 @@ class WholeBatch(TypedDict):
         groups: Those of one size together.
         unreadable: Index of a video that cannot be read -> why.
         partly: Index of a video that was read only in part -> how much of it.
+        looped: Indices of videos that were looped, as they are shorter than a training clip.
     """
 
     groups: list[Group]
     unreadable: dict[int, str]
     partly: dict[int, str]
+    looped: list[int]
 
 
 class Frames(Protocol):
@@ -252,8 +256,7 @@ def _cut(clip: Seen, top: int, left: int, size: int, is_flow: bool, mirrored: bo
 
 
 def _cut_centre(clip: Seen, size: int, clips: Clips) -> Seen:
-    nearest = clips.interpolation in resizing.NOT_AVERAGED  # as those do who resize so
-    place = transforms.centre_place(clip.shape, size, nearest=nearest)
+    place = resizing.centre_place(clip.shape, size, clips.interpolation)
     return _cut(clip, *place, size, False, False)
 
 
@@ -308,24 +311,29 @@ class WholeVideos(Dataset[WholeVideo]):
             "index": index,
             "error": None,
             "partly": None,
+            "looped": False,
         }
         try:
             with watched() as seen:
-                item["clips"] = self._clips(video)
+                length = _length(self.sources, video)
+                item["looped"] = length < self._least
+                item["clips"] = self._clips(video, length)
             if seen.damage:
                 item["partly"] = str(seen.damage)
         except UnreadableVideoError as error:
             item["error"] = str(error)
         return item
 
-    def _clips(self, video: Video) -> tuple[Seen, ...]:
-        length = _length(self.sources, video)
+    @property
+    def _least(self) -> int:
+        """The fewest frames that are seen of a video."""
+        return min(self.clips.train_frames, self.clips.test_frames)
+
+    def _clips(self, video: Video, length: int) -> tuple[Seen, ...]:
         if self.clips.views != WHOLE:
             return self._views(video, length)
         frames = min(length, self.clips.test_frames)
-        frames = max(
-            frames - frames % self.clips.snapshot, min(self.clips.train_frames, self.clips.test_frames)
-        )
+        frames = max(frames - frames % self.clips.snapshot, self._least)
         seen = _read(self.sources, video, 0, frames, length)
         return tuple(_cut_centre(clip, self.clips.test_side, self.clips) for clip in seen)
 
@@ -413,6 +421,7 @@ def collate_whole(items: Sequence[WholeVideo]) -> WholeBatch:
         ],
         "unreadable": {item["index"]: item["error"] for item in items if item["error"] is not None},
         "partly": {item["index"]: item["partly"] for item in items if item["partly"] is not None},
+        "looped": [item["index"] for item in items if item["looped"]],
     }
 
 

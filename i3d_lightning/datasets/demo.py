@@ -84,9 +84,21 @@ _IMAGENET: Changes = {
 def _recipe(*changes: Changes) -> Callable[[Experiment], Changes]:
     def recipe_for(experiment: Experiment) -> Changes:
         chosen = _FULL_FT if experiment.protocol == "full-ft" else {}
-        return merge(_DEMO, _CLIPS.get(experiment.architecture, {}), chosen, *changes)
+        clips = _CLIPS.get(experiment.architecture) or _square(experiment.architecture)
+        return merge(_DEMO, clips, chosen, *changes)
 
     return recipe_for
+
+
+def _square(architecture: str) -> Changes:
+    """The largest square that a network takes, up to that of all others."""
+    from i3d_lightning.networks.registry import (
+        ARCHITECTURES,
+    )  # torch, for which listing data sets need not wait
+
+    network, side = ARCHITECTURES.get(architecture), _DEMO["clips"]["crop"]
+    multiple = network.multiple[1] if network else 1
+    return {"clips": {"crop": side // multiple * multiple}}
 
 
 def _below(folder: str, read: Read) -> Read:

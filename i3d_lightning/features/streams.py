@@ -16,9 +16,10 @@ from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.networks.i3d import ENDPOINTS, I3D
 from i3d_lightning.networks.network import CHANNELS
 from i3d_lightning.networks.registry import check_clips
-from i3d_lightning.recipe import FFMPEG, Clips, Flow
+from i3d_lightning.recipe import Clips, Flow
 from i3d_lightning.training.streams import channels_last, prepare
-from i3d_lightning.video.transforms import centre_place, crop, quantise_flow
+from i3d_lightning.video.resizing import centre_place
+from i3d_lightning.video.transforms import crop, quantise_flow
 from i3d_lightning.weights import WEIGHTS, create_model, load_weights
 
 LAST = "features"
@@ -112,8 +113,8 @@ class FeatureStream:
             frames: Whole frames, one more than are counted where it sees flow.
             count: How many are counted.
         """
-        size, nearest = self.clips.test_side, self.clips.interpolation != FFMPEG
-        place = centre_place(frames.shape, size, nearest=nearest)
+        size = self.clips.test_side
+        place = centre_place(frames.shape, size, self.clips.interpolation)
         seen = []
         if "rgb" in self.sees:
             seen.append(crop(frames[:, :count], *place, size))

@@ -103,7 +103,7 @@ def adapted_state(state: Mapping[str, Tensor], last: str) -> dict[str, Tensor]:
     for name, tensor in state.items():
         if name.startswith(f"{last}."):
             rest = name.removeprefix(f"{last}.")
-            renamed[CLASSIFIER + rest] = tensor.flatten(1) if rest == "weight" else tensor
+            renamed[CLASSIFIER + rest] = tensor.flatten(1) if tensor.ndim > 1 else tensor
         else:
             renamed[BODY + name] = tensor
     return renamed

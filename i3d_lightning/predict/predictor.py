@@ -46,13 +46,19 @@ class Predictor:
     Args:
         name_or_path: The weights. Where they do not say how videos are prepared, that is as their network
             usually gets them; where they do not name their classes, these are numbered.
+        architecture: Their network, where several have the same tensors and the file does not say.
 
     Raises:
         InputError: There are no such weights, or they cannot predict by themselves.
     """
 
-    def __init__(self, name_or_path: str) -> None:
-        weights = load_weights(name_or_path)
+    def __init__(self, name_or_path: str, architecture: str | None = None) -> None:
+        weights = load_weights(name_or_path, architecture=architecture)
+        if architecture not in (None, weights.architecture):
+            raise InputError(
+                f"{name_or_path} has weights of {weights.architecture}, not of {architecture}: drop the "
+                "architecture, or give other weights."
+            )
         if weights.stream is None:
             raise InputError(f"{name_or_path} does not say which stream it is for, so it cannot predict.")
         if weights.classes is None:

@@ -131,7 +131,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
         _run(cell, space, job, identity)
         result = ranks.by_first(lambda: load_run(folder))
     assert result is not None
-    _summarise(result)
+    _summarise(result, mixed=bool(recipe.training.mixup))
     return result
 
 
@@ -378,16 +378,17 @@ def _pretraining_after(experiment: Experiment) -> str:
     return after(experiment.pretraining, DATASETS[experiment.dataset].teaches or experiment.dataset)
 
 
-def _summarise(done: Run) -> None:
+def _summarise(done: Run, mixed: bool) -> None:
     metrics = done.metrics
     found, peak = metrics["metrics"], metrics["peak_memory"]
     fitted = found.get("train_top1", 100.0 * found["fit/top1"] if "fit/top1" in found else None)
+    clips = " of mixed clips" if mixed else ""
     log.info(
         "%s: top-1 %.1f %%%s on %d %s%s, in %.0f s%s.",
         done.experiment.name, metrics["top1"],
         f", top-5 {metrics['top5']:.1f} %" if metrics["top5"] is not None else "", metrics["videos"],
         _tested_on(metrics["tested_on"]),
-        f" ({fitted:.1f} % in training)" if fitted is not None else "", metrics["seconds"],
+        f" ({fitted:.1f} %{clips} in training)" if fitted is not None else "", metrics["seconds"],
         f", whole videos in {peak / 1e9:.1f} GB" if peak else "",
     )  # fmt: skip
     reading = Reading.of(metrics)

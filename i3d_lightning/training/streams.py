@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i3d_lightning.datasets.clips import Batch, WholeBatch
+from i3d_lightning.datasets.split import Video
 from i3d_lightning.errors import InputError
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import WHOLE, Clips, Recipe, digest
@@ -45,6 +46,7 @@ class VideoStream(L.LightningModule):
             averaged over time (or, for an LSTM, the last step's) before any softmax.
         unreadable: After testing: index of a video that could not be read -> why.
         partly: After testing: index of a video that was read only in part -> how much of it.
+        looped: After testing: indices of videos that were looped to the length of a training clip.
         logged: Loss and accuracies of the last passes over training and held-out clips; under mixup those of
             mixed clips, of which the label with the larger share counts.
     """
@@ -63,6 +65,7 @@ class VideoStream(L.LightningModule):
         self.predictions: dict[int, Tensor] = {}
         self.unreadable: dict[int, str] = {}
         self.partly: dict[int, str] = {}
+        self.looped: list[int] = []
         self.logged: dict[str, float] = {}
         self.metrics = nn.ModuleDict({part: make_meters(classes) for part in ("fit", "val")})
         # Only training steps: their clips are all of one size, and those of tests are not.
@@ -150,11 +153,12 @@ class VideoStream(L.LightningModule):
         return values
 
     def on_test_start(self) -> None:
-        self.predictions, self.unreadable, self.partly = {}, {}, {}
+        self.predictions, self.unreadable, self.partly, self.looped = {}, {}, {}, []
 
     def test_step(self, batch: WholeBatch, batch_idx: int) -> None:
         self.unreadable |= batch["unreadable"]
         self.partly |= batch["partly"]
+        self.looped += batch["looped"]
         for group in batch["groups"]:
             predicted = of_whole_videos(
                 lambda *clips: self.network.pool_time(self(clips)), group["clips"], self.recipe.clips
@@ -164,6 +168,7 @@ class VideoStream(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.predictions = merged(self.predictions)
         self.unreadable, self.partly = merged(self.unreadable), merged(self.partly)
+        self.looped = merged_indices(self.looped)
 
     def configure_optimizers(self) -> Any:
         training = self.recipe.training
@@ -185,6 +190,7 @@ class FrozenStream(L.LightningModule):
 
     Attributes:
         unreadable: After prediction: index of a video that could not be read -> why.
+        looped: After prediction: indices of videos that were looped to the length of a training clip.
     """
 
     def __init__(
@@ -194,12 +200,14 @@ class FrozenStream(L.LightningModule):
         self.network = channels_last(network).requires_grad_(False).eval()
         self.clips, self.keep = clips, keep
         self.unreadable: dict[int, str] = {}
+        self.looped: list[int] = []
 
     def train(self, mode: bool = True) -> FrozenStream:
         return super().train(False)
 
     def predict_step(self, batch: WholeBatch, batch_idx: int) -> None:
         self.unreadable |= batch["unreadable"]
+        self.looped += batch["looped"]
         for group in batch["groups"]:
             features = of_whole_videos(self._features, group["clips"], self.clips).cpu()
             for index, feature in zip(group["index"].tolist(), features, strict=True):
@@ -211,6 +219,17 @@ class FrozenStream(L.LightningModule):
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)
+        self.looped = merged_indices(self.looped)
+
+
+def warn_of_looped(videos: Sequence[Video], looped: Sequence[int], clips: Clips) -> None:
+    """Say which videos are so short that they were looped to the length of a training clip."""
+    if looped:
+        log.warning(
+            "  %d of %d videos are shorter than a clip of %d frames at %g a second and are looped, such as "
+            "%s.",
+            len(looped), len(videos), clips.train_frames, clips.fps, videos[looped[0]].id,
+        )  # fmt: skip
 
 
 def channels_last(network: VideoNetwork) -> VideoNetwork:
@@ -245,6 +264,11 @@ def merged(mine: dict[Key, Any]) -> dict[Key, Any]:
     """Gather all processes' entries, by key: what a padded DistributedSampler gives twice is kept once."""
     entries = {key: value for part in gathered(mine) for key, value in part.items()}
     return {key: entries[key] for key in sorted(entries)}
+
+
+def merged_indices(mine: Sequence[int]) -> list[int]:
+    """Gather all processes' indices, each once."""
+    return sorted({index for part in gathered(mine) for index in part})
 
 
 def gathered(mine: Any) -> list[Any]:

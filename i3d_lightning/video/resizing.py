@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as averaging
 
+from i3d_lightning.video import transforms
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.file import Segment
 from i3d_lightning.video.frames import squeezed
@@ -86,3 +87,8 @@ def resize(
     if interpolation == "bilinear-float":
         return resized
     return resized.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def centre_place(shape: torch.Size, size: int, interpolation: str) -> tuple[int, int]:
+    """Find the square in the middle as those do who resize in this way, see `transforms.centre_place`."""
+    return transforms.centre_place(shape, size, nearest=interpolation in NOT_AVERAGED)

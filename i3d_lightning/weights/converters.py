@@ -87,10 +87,10 @@ def convert(
     meant = [c for c in asked if c.architecture == meant_for and c.recognises(state)]
     found = meant or [c for c in asked if c.recognises(state)]
     if not found:
-        looked_for = ", ".join(c.name for c in asked) or f"{architecture}, for which there is no converter"
+        looked_for = f"those of {architecture}" if architecture else "any that `i3d architectures` lists"
         raise InputError(
-            f"{source} holds weights of no known network: its tensors, such as {next(iter(state))}, are not "
-            f"named as those of {looked_for}."
+            f"{source} holds weights of no known network: its tensors, such as {next(iter(state))}, have not "
+            f"the names and shapes of {looked_for}."
         )
     if len(found) > 1:
         names = " and ".join(c.name for c in found)

@@ -221,7 +221,7 @@ def test_nothing_of_a_frozen_network_changes(name):
     batch = torch.randint(0, 256, (2, 3, clips.test_frames, clips.crop, clips.crop), dtype=torch.uint8)
     group = {"clips": [batch], "index": torch.tensor([4, 5])}
     with torch.inference_mode():
-        stream.predict_step({"groups": [group], "unreadable": {}, "partly": {}}, 0)
+        stream.predict_step({"groups": [group], "unreadable": {}, "partly": {}, "looped": []}, 0)
     after = network.state_dict()
     assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
     with torch.inference_mode():  # two windows, whose features are averaged

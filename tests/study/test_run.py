@@ -470,15 +470,16 @@ def test_the_seed_is_part_of_what_a_run_is(tiny_ucf, tmp_path, fixed_run, space,
         run_one(other, place, root=tiny_ucf, weights=pretrained)
 
 
-def test_batch_normalisation_that_is_not_what_one_would_think_is_said(tiny_ucf, tmp_path, caplog):
-    """Of 7 clips 6 do not fit: they are taken one by one; and 14 updates leave old statistics."""
+def test_what_is_not_as_one_would_think_is_said(tiny_ucf, tmp_path, caplog):
+    """Of 7 clips 6 do not fit: they are taken singly; 14 updates leave old statistics; videos are short."""
     seven = {"batch_size": 7, "reference_batch": 7, "device_batch": 6, "steps": 2, "stages": [[1, 0.1]]}
     origin = Experiment("i3d", "rgb", "none", "origin", "ucf101")
     run_one(
         origin,
         Workspace(tmp_path / "runs", tmp_path / "cache"),
         root=tiny_ucf,
-        changes=merge(TINY, {"training": seven}),
+        changes=merge(TINY, {"training": seven, "clips": {"train_frames": 17, "test_frames": 17}}),
     )
+    assert "8 of 8 videos are shorter than a clip of 17 frames at 25 a second and are looped" in caplog.text
     assert "BatchNorm takes 1 clips together where it could take 6, as the 7 that a device has" in caplog.text
     assert "statistics are updated 14 times, and 23 % of them stays from before" in caplog.text

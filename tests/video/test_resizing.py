@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from torchvision.transforms import InterpolationMode
-from torchvision.transforms.functional import resize as torchvision_resize
+from torchvision.transforms import functional as first
+from torchvision.transforms.v2 import functional as second
 
 from i3d_lightning.datasets.clips import RGBFrames
 from i3d_lightning.errors import InputError
@@ -19,13 +20,16 @@ from i3d_lightning.video.file import VideoFile
 SIZES = {"landscape": (90, 161), "portrait": (161, 90), "smaller": (30, 41), "square": (72, 72)}
 
 
-def theirs(clip: torch.Tensor, size: list[int], antialias: bool = False) -> torch.Tensor:
-    frames = clip.movedim(1, 0)
-    return torchvision_resize(frames, size, InterpolationMode.BILINEAR, antialias=antialias).movedim(0, 1)
+def theirs(clip: torch.Tensor, size: list[int], interpolation: str = "bilinear") -> torch.Tensor:
+    """What torchvision makes: its reference scripts by the first transforms, transformers by the second."""
+    mode = InterpolationMode.BICUBIC if "bicubic" in interpolation else InterpolationMode.BILINEAR
+    averaged = interpolation.startswith("antialias")
+    resize = second.resize if averaged else first.resize
+    return resize(clip.movedim(1, 0), size, mode, antialias=averaged).movedim(0, 1)
 
 
 @pytest.mark.parametrize("shape", SIZES.values(), ids=SIZES)
-@pytest.mark.parametrize("interpolation", ["bilinear", "bilinear-float", "antialias"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bilinear-float", *resizing.AVERAGED])
 @pytest.mark.parametrize("aspect", [0.0, 4 / 3, 1.0, 0.75])
 def test_every_way_is_torchvisions(shape, interpolation, aspect):
     clip = torch.randint(
@@ -34,7 +38,7 @@ def test_every_way_is_torchvisions(shape, interpolation, aspect):
     found = resizing.resize(clip, 48, aspect, interpolation)
     size = {0.0: [48], 4 / 3: [48, 64], 1.0: [48, 48], 0.75: [64, 48]}[aspect]
     given = clip.float() if interpolation == "bilinear-float" else clip
-    expected = theirs(given, size, interpolation == "antialias")
+    expected = theirs(given, size, interpolation)
     assert found.dtype == (torch.float32 if interpolation == "bilinear-float" else torch.uint8)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 if found.is_floating_point() else 0)
 
@@ -98,7 +102,7 @@ def test_settings_choose_shape_and_way(noise, clips, shape):
     [
         ({"aspect": -1}, r"clips\.aspect is -1, but must be a number of at least 0 and at most 10"),
         ({"aspect": "wide"}, r"clips\.aspect is 'wide', but must be a number"),
-        ({"interpolation": "bicubic"}, r"must be ffmpeg, bilinear, bilinear-float or antialias"),
+        ({"interpolation": "bicubic"}, r"must be ffmpeg, bilinear, .* or antialias-bicubic"),
         (
             {"views": "10x2"},
             r"clips\.views is '10x2', but must be 'whole', or clips x squares of each \(1 or 3\)",

@@ -77,7 +77,10 @@ def test_fixed_leaves_weights_from_a_folder_as_they_are_and_knows_their_classes(
     assert before.labels == tuple(labels.values())
     space = Workspace(tmp_path / "runs", tmp_path / "cache")
     changes = {
-        "training": {name: value for name, value in TINY["training"].items() if name != "stages"},
+        "training": {
+            **{name: value for name, value in TINY["training"].items() if name != "stages"},
+            "warmup_steps": 0,
+        },
         "clips": {"crop": 32, "short_side": 32, "train_frames": 4, "test_frames": 8, "flip": False},
     }
     experiment = Experiment(known.name, "rgb", "kinetics", "fixed", "ucf101")

@@ -88,6 +88,7 @@ TINY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow  # tests/test_docs.py runs those of CONTRIBUTING.md
 def test_the_four_go_through_the_command_line_into_the_table(i3d, videos, tmp_path):
     said = i3d("experiment", "--protocol=fixed", f"--root={videos}", "--on=subprocess", "--json", *TINY)
     assert json.loads(said.splitlines()[-1])["run"] == "toy-csv-1/toy-r2plus1d-rgb/kinetics/fixed/seed0"

@@ -117,7 +117,14 @@ def _steps(cell: Experiment) -> int:
     return 0 if before is None else 1 + _steps(before)
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] * (path.stem in ("demo-tables", "table4", "table5")))
+        for path in GRIDS
+    ],
+    ids=[path.stem for path in GRIDS],
+)
 def test_a_grid_runs_the_longest_way_of_i3d_and_the_control(path, few, smallest):
     _run(path, few, ("i3d", "convnet"))
 

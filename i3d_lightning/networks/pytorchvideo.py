@@ -7,6 +7,7 @@ like), and where it has none, as by the tests that its published accuracy is of
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -71,7 +72,9 @@ def _build(
 
 def _body(name: str, clips: Clips) -> nn.Module:
     library("pytorchvideo")
-    from pytorchvideo.models import hub
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of torch.jit.script, which it calls
+        from pytorchvideo.models import hub
 
     make = getattr(hub, name)
     if not name.startswith("mvit"):

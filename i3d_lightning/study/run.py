@@ -378,7 +378,7 @@ def _pretraining_after(experiment: Experiment) -> str:
     return after(experiment.pretraining, DATASETS[experiment.dataset].teaches or experiment.dataset)
 
 
-def _summarise(done: Run, mixed: bool) -> None:
+def _summarise(done: Run, mixed: bool = False) -> None:
     metrics = done.metrics
     found, peak = metrics["metrics"], metrics["peak_memory"]
     fitted = found.get("train_top1", 100.0 * found["fit/top1"] if "fit/top1" in found else None)

@@ -33,7 +33,13 @@ CLIPS = {
 CELLS = [(a, s) for a in CLIPS for s in ARCHITECTURES[a].streams]
 
 
-@pytest.mark.parametrize(("architecture", "stream"), CELLS)
+@pytest.mark.parametrize(
+    ("architecture", "stream"),
+    [
+        pytest.param(*cell, marks=[pytest.mark.slow] * (cell[0] == "fused-3d" and cell[1] != "joint"))
+        for cell in CELLS
+    ],
+)
 def test_trains_tests_and_predicts(architecture, stream, tiny_ucf, tmp_path):
     changes = {**TINY, "clips": {**TINY["clips"], "test_frames": 20, **CLIPS[architecture]}}
     experiment = Experiment(architecture, stream, "none", "origin", "ucf101")

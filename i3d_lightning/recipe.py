@@ -303,8 +303,9 @@ class Training(Settings):
         self._check_stages()
         if self.warmup_steps >= self.steps:
             raise InputError(
-                f"training.warmup_steps is {self.warmup_steps}, but training ends with step {self.steps}, so "
-                "that its learning rate would never be reached: warm up for fewer."
+                f"training.warmup_steps is {self.warmup_steps}, as you or the network's recipe say, but "
+                f"training ends with step {self.steps}, so that its learning rate would never be reached: "
+                "say fewer."
             )
         if self.mixup and min(self.device_batch, self.batch_size) < 2:
             raise InputError(

@@ -6,6 +6,7 @@ import yaml
 from i3d_lightning.cli.main import main
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.recipe import Clips, Recipe, Training, compose, digest, merge, without_effect
 from i3d_lightning.study.recipes import recipe_for
 
@@ -214,6 +215,35 @@ def test_rates_by_layer_are_refused_in_planning_where_a_network_does_not_say_its
         recipe_for(Experiment("i3d", "rgb", "none", "origin", "ucf101"), changes)
     frozen = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")  # has no learning rate at all
     assert recipe_for(frozen, changes)[0].training.layer_decay == 0.75
+
+
+def test_a_network_with_an_optimiser_of_its_own_keeps_its_rate_on_data_sets_whose_rates_are_for_sgd():
+    """In proportion to the clips of a step that these count with: Kinetics' recipe says 384, others 96."""
+    for network in ARCHITECTURES:
+        for data in ("kinetics", "kinetics600", "ucf101"):
+            if network.images:
+                continue
+            cell = Experiment(network.name, network.streams[0], "none", "origin", data)
+            training = recipe_for(cell, {})[0].training
+            more = training.reference_batch / 96
+            if "optimizer" not in network.training:
+                assert (training.optimizer, training.learning_rate) == ("sgd", 0.1 if more == 4 else 0.01)
+                continue
+            said = Training(**network.training)
+            assert training.learning_rate == pytest.approx(more * said.learning_rate) and more in (1, 4)
+            assert training.warmup_steps == pytest.approx(said.warmup_steps / more, abs=1)
+            assert (training.optimizer, training.schedule) == ("adamw", "cosine")
+            assert (training.weight_decay, training.stages) == (said.weight_decay, Training().stages)
+
+
+def test_rates_decay_by_layer_where_weights_have_learnt_something():
+    def decay(pretraining, protocol):
+        cell = Experiment("videomae_base", "rgb", pretraining, protocol, "ucf101")
+        return recipe_for(cell, {})[0].training.layer_decay
+
+    assert (decay("none", "origin"), decay("kinetics-mae", "full-ft")) == (1, 0.7)
+    first = ARCHITECTURES["videomae_large"].training["layer_decay"] ** 25  # of 24 layers, and the embeddings
+    assert first == pytest.approx(0.7**13, rel=0.02)  # as of ViT-B's 12
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 90, 128, 500, 1000, 2400])

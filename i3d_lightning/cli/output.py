@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from json import dumps
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from i3d_lightning.errors import InputError, cannot_write, check_known
@@ -44,8 +43,11 @@ def check_file(what: str, path: Path, suffix: str) -> None:
         raise InputError(f"The {what} cannot be {path}: give the name of a file that ends in {suffix}.")
     check_folder(f"The {what}'s folder", path.parent)
     nearest = next(place for place in path.absolute().parents if place.exists())
-    if not os.access(nearest, os.W_OK):
-        raise cannot_write(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    try:
+        with TemporaryFile(dir=nearest):  # as asking for permission says yes to some, and is wrong
+            pass
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def print_paper_table(shown: Any, format: str) -> None:

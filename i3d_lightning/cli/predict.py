@@ -71,6 +71,8 @@ def predict(
         if every is not None:
             predictions.show(video, moments, partly, json)
             rows += [(video, m.start, m.end, label, p) for m in moments for label, p in m.best(top)]
+            if csv is not None:
+                predictions.write_csv(csv, rows)
             if ribbon is not None:
                 predictions.draw_ribbon(Path(video), moments, ribbon)
         elif json:
@@ -79,8 +81,8 @@ def predict(
             print(video)
             for label, p in best:
                 print(f"  {p:.4f}  {label}", flush=True)
-    if csv is not None:
-        predictions.write_csv(csv, rows)
+    if csv is not None and rows:
+        print(f"Written to {csv}.", file=sys.stderr)
     if failed:
         raise SystemExit(1)
 

@@ -17,7 +17,7 @@ from i3d_lightning.results import charts
 
 
 def compute(predictor: Predictor, video: str, every: float, top: int, json: bool) -> list[Moment]:
-    """Compute all moments of a video; as JSON they are printed as they come."""
+    """Compute the moments of a video; as JSON they are printed as they come."""
     found = []
     with Console(stderr=True).status(video) as status:
         for moment in predictor.over_time(video, every):
@@ -46,11 +46,10 @@ def show(video: str, moments: list[Moment], partly: dict[str, str], json: bool) 
 
 
 def write_csv(path: Path, rows: list[tuple[str, float, float, str, float]]) -> None:
-    """Write moments: video, start, end, label, probability."""
+    """Write the moments of all videos so far: video, start, end, label, probability."""
     table = pd.DataFrame(rows, columns=["video", "start", "end", "label", "probability"])
     text = table.round({"start": 6, "end": 6, "probability": 6}).to_csv(index=False)
     write_atomically(path, lambda file: file.write(text.encode()))
-    print(f"Written to {path}.", file=sys.stderr)
 
 
 def draw_ribbon(video: Path, moments: list[Moment], path: Path) -> None:

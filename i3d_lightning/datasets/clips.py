@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from typing import NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -157,7 +157,7 @@ class RGBFrames:
 
     def read(self, video: VideoFile, start: int, frames: int, period: int | None = None) -> Tensor:
         video.check()
-        how = {"interpolation": self.interpolation} if self.interpolation != FFMPEG else {}
+        how: dict[str, Any] = {"interpolation": self.interpolation} if self.interpolation != FFMPEG else {}
         read = resizing.read_resized if how else decoding.read_clip
         return read(
             video.path,

@@ -77,10 +77,14 @@ class PaddingConv3d(nn.Conv3d):
         """Make the same convolution, with the same parameters.
 
         Raises:
-            TypeError: Its padding is a word.
+            TypeError: Its padding is a word, or not of zeros, or it computes something else.
         """
-        if isinstance(other.padding, str):
-            raise TypeError(f"expected padding in numbers, got '{other.padding}'")
+        if isinstance(other.padding, str) or other.padding_mode != "zeros":
+            raise TypeError(
+                f"expected padding by numbers of zeros, got {other.padding}, {other.padding_mode}"
+            )
+        if type(other) is not nn.Conv3d:
+            raise TypeError(f"expected a convolution of PyTorch's, got {type(other).__name__}")
         shape = (other.in_channels, other.out_channels, other.kernel_size, other.stride, other.padding)
         with torch.device("meta"):
             made = cls(*shape, other.dilation, other.groups, bias=other.bias is not None)  # type: ignore[arg-type]

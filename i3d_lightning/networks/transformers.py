@@ -29,8 +29,22 @@ LIBRARY = "transformers"
 LEAST = "5.23"
 """Earlier versions load VideoMAE with zeroed query and value biases."""
 
-_UNDECAYED = {"cls_token", "position_embeddings", "time_embeddings"}
+_UNDECAYED = {
+    "cls_token",
+    "position_embeddings",
+    "time_embeddings",
+    "query_tokens",
+    "pooling_attention_query",
+}
 """What tokens and embeddings of positions are called there."""
+
+_AFTER = {
+    "temporal_embeddings": "spatial_layers",
+    "layernorm1": "spatial_layers",
+    "layernorm2": "temporal_layers",
+    "encoder.layernorm": "encoder.layer",
+}
+"""What stands between two stacks of layers, and the one that it follows."""
 
 
 class Transformer(AdaptedNetwork):
@@ -71,7 +85,8 @@ class Transformer(AdaptedNetwork):
     def _depths(self) -> tuple[tuple[str, ...], ...]:
         """List parameters by depth: the embeddings', each layer's, and last of what follows them all.
 
-        This is VideoMAE's rule (https://github.com/MCG-NJU/VideoMAE, optim_factory.py).
+        This is VideoMAE's rule (https://github.com/MCG-NJU/VideoMAE, optim_factory.py); what stands between
+        two stacks has the depth of the layer that follows.
         """
         stacks = [
             (f"{BODY}{n}.", len(m)) for n, m in self.body.named_modules() if isinstance(m, nn.ModuleList)
@@ -95,10 +110,13 @@ class Transformer(AdaptedNetwork):
 
 def _depth(name: str, stacks: list[tuple[str, int]]) -> int:
     before = 0
+    after = next((stack for part, stack in _AFTER.items() if f".{part}." in name), None)
     for prefix, layers in stacks:
         if name.startswith(prefix):
             return before + 1 + int(name.removeprefix(prefix).split(".")[0])
         before += layers
+        if after is not None and prefix.endswith(f".{after}."):
+            return before + 1
     return 0 if "embeddings." in name and not name.startswith(CLASSIFIER) else before + 1
 
 
@@ -222,10 +240,26 @@ FINE_TUNING: Changes = {
 }
 """VideoMAE's for UCF-101 (https://github.com/MCG-NJU/VideoMAE, scripts/ucf101): 5e-4 for 256 clips a step,
 in proportion to them, here for 96; 5 of 100 epochs warm up. Their mixup, cutmix, label smoothing, random
-erasing and drop path are left out. Other authors give none for data sets so small."""
+erasing and drop path are left out. Other authors give none for data sets so small. Theirs is of ViT-B alone:
+of deeper networks rates decay so that the first layer's is in the same proportion to the last one's."""
+LAYERS = 12
+"""Layers of ViT-B."""
 
 
-def _register(name: str, title: str, build: Build, clips: Clips, device_batch: int, tubelet: int = 2) -> None:
+def _fine_tuning(layers: int) -> Changes:
+    decay = FINE_TUNING["layer_decay"] ** ((LAYERS + 1) / (layers + 1))
+    return {**FINE_TUNING, "layer_decay": round(decay, 3)}
+
+
+def _register(
+    name: str,
+    title: str,
+    build: Build,
+    clips: Clips,
+    device_batch: int,
+    tubelet: int = 2,
+    layers: int = LAYERS,
+) -> None:
     patch = 18 if name.startswith("videoprism") else 16
     register(
         Architecture(
@@ -238,7 +272,7 @@ def _register(name: str, title: str, build: Build, clips: Clips, device_batch: i
             one_size=True,
             multiple=(tubelet, patch),
             windows=True,
-            training=FINE_TUNING,
+            training=_fine_tuning(layers),
             library=LIBRARY,
         )
     )
@@ -257,8 +291,8 @@ VIDEOMAE = Clips(
 )
 # ViT-S is left out: its authors give it 6 heads, the library's converter 16, and weights do not tell.
 _register("videomae_base", "VideoMAE ViT-B", _videomae(**BASE), VIDEOMAE, 6)
-_register("videomae_large", "VideoMAE ViT-L", _videomae(**LARGE), VIDEOMAE, 2)
-_register("videomae_huge", "VideoMAE ViT-H", _videomae(**HUGE), VIDEOMAE, 1)
+_register("videomae_large", "VideoMAE ViT-L", _videomae(**LARGE), VIDEOMAE, 2, layers=24)
+_register("videomae_huge", "VideoMAE ViT-H", _videomae(**HUGE), VIDEOMAE, 1, layers=32)
 
 
 def _vjepa2_clips(crop: int = 256, frames: int = 64, fps: float = 4.0) -> Clips:
@@ -277,16 +311,19 @@ def _vjepa2_clips(crop: int = 256, frames: int = 64, fps: float = 4.0) -> Clips:
 
 # Probes of Something-Something v2, whose videos have 12 frames a second: every 4th, and of ViT-g every 2nd
 # (https://github.com/facebookresearch/vjepa2, configs/inference/*/ssv2.yaml).
-_register("vjepa2_vitl", "V-JEPA 2 ViT-L", _vjepa2(False, **VITL), _vjepa2_clips(), 2)
-_register("vjepa2_vith", "V-JEPA 2 ViT-H", _vjepa2(False, **VITH), _vjepa2_clips(), 1)
-_register("vjepa2_vitg", "V-JEPA 2 ViT-g", _vjepa2(False, **VITG), _vjepa2_clips(), 1)
-_register("vjepa2_vitg_384", "V-JEPA 2 ViT-g, 384 px", _vjepa2(False, **VITG), _vjepa2_clips(384), 1)
+_register("vjepa2_vitl", "V-JEPA 2 ViT-L", _vjepa2(False, **VITL), _vjepa2_clips(), 2, layers=24)
+_register("vjepa2_vith", "V-JEPA 2 ViT-H", _vjepa2(False, **VITH), _vjepa2_clips(), 1, layers=32)
+_register("vjepa2_vitg", "V-JEPA 2 ViT-g", _vjepa2(False, **VITG), _vjepa2_clips(), 1, layers=40)
+_register(
+    "vjepa2_vitg_384", "V-JEPA 2 ViT-g, 384 px", _vjepa2(False, **VITG), _vjepa2_clips(384), 1, layers=40
+)
 _register(
     "vjepa2_vitl_probe",
     "V-JEPA 2 ViT-L, attentive probe",
     _vjepa2(True, **VITL),
     _vjepa2_clips(256, 16, 3.0),
     2,
+    layers=24,
 )
 _register(
     "vjepa2_vitg_384_probe",
@@ -294,6 +331,7 @@ _register(
     _vjepa2(True, **VITG),
     _vjepa2_clips(384, 64, 6.0),
     1,
+    layers=40,
 )
 
 
@@ -344,9 +382,9 @@ def _videoprism_clips(frames: int) -> Clips:
     )
 
 
-for _size, _title, _sizes, _frames, _batch in (
-    ("base", "B", PRISM_BASE, 16, 6),
-    ("large", "L", PRISM_LARGE, 8, 2),
+for _size, _title, _sizes, _frames, _batch, _layers in (
+    ("base", "B", PRISM_BASE, 16, 6, 12 + 4),
+    ("large", "L", PRISM_LARGE, 8, 2, 24 + 4),
 ):
     _register(
         f"videoprism_{_size}",
@@ -355,6 +393,7 @@ for _size, _title, _sizes, _frames, _batch in (
         _videoprism_clips(_frames),
         _batch,
         tubelet=1,
+        layers=_layers,
     )
     _register(
         f"videoprism_lvt_{_size}",
@@ -363,4 +402,5 @@ for _size, _title, _sizes, _frames, _batch in (
         _videoprism_clips(_frames),
         _batch,
         tubelet=1,
+        layers=_layers,
     )

@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter
 
 from i3d_lightning.predict.maps import ActivationMaps
 from i3d_lightning.predict.moments import Moment, stretches
+from i3d_lightning.results.charts import literal
 from i3d_lightning.video import decoding
 
 COLOURS = ("#3b7dd8", "#e0a030", "#3a9d6a", "#c8553d", "#8a63b8", "#4db6c6", "#d987b0", "#8c7a3f")
@@ -60,7 +61,7 @@ def ribbon(video: Path, moments: Sequence[Moment]) -> Figure:
         band.axvspan(one.start, one.end, color=colour_of.get(one.label, REST), linewidth=0)
         if one.end - one.start > LETTER * len(one.label) * edges[-1]:
             middle = (one.start + one.end) / 2
-            band.text(middle, 0.46, one.label, ha="center", va="center", fontsize=9, color="white")
+            band.text(middle, 0.46, literal(one.label), ha="center", va="center", fontsize=9, color="white")
     for panel in (above, band):
         panel.set_yticks([])
         panel.tick_params(bottom=False)
@@ -68,7 +69,7 @@ def ribbon(video: Path, moments: Sequence[Moment]) -> Figure:
     floor = np.zeros(len(moments))
     for k in shown:
         top = floor + table[:, k].numpy()
-        name = f"{labels[k]} ({_mean(table[:, k], edges):.2f})"
+        name = literal(f"{labels[k]} ({_mean(table[:, k], edges):.2f})")
         below.stairs(top, edges, baseline=floor, fill=True, color=colour_of[labels[k]], label=name)
         floor = top
     below.stairs(np.ones(len(moments)), edges, baseline=floor, fill=True, color=REST, label="all others")
@@ -79,7 +80,7 @@ def ribbon(video: Path, moments: Sequence[Moment]) -> Figure:
     below.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock(seconds)))
     below.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    figure.suptitle(video.name, fontsize=10)
+    figure.suptitle(literal(video.name), fontsize=10)
     return figure
 
 
@@ -137,9 +138,8 @@ def activation_picture(video: Path, found: ActivationMaps) -> Figure:
         panels.append(panel)
     figure.colorbar(scale, ax=panels, label="logit at the place", aspect=12, pad=0.01)
     _draw_course(figure.add_subplot(grid[1, :]), found, seconds.tolist())
-    figure.suptitle(
-        f"{video.name}: {found.labels[0]}, probability {float(found.probabilities[0]):.2f}", fontsize=10
-    )
+    title = f"{video.name}: {found.labels[0]}, probability {float(found.probabilities[0]):.2f}"
+    figure.suptitle(literal(title), fontsize=10)
     return figure
 
 

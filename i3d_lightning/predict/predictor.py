@@ -96,7 +96,7 @@ class Predictor:
         middle is the moment's, to the nearest frame; at the ends of the video, where such a clip would stick
         out, of the first and the last that lie within it. A video shorter than a clip is looped to one.
 
-        Frames are decoded once, as moments are asked for, and few are held at a time: a video may last hours.
+        Frames are decoded as moments are asked for, and few are held at a time: a video may last hours.
 
         Args:
             video: A video file.

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from i3d_lightning.datasets import DATASETS
 from i3d_lightning.datasets.registry import is_video, teacher
-from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, NONE, RANDOM, UNTAUGHT, stages
 from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.networks.size import Cost, cost
@@ -30,13 +29,15 @@ from i3d_lightning.results.tables import (
     own_number_without_leaks,
     with_videos,
 )
+from i3d_lightning.weights.registry import WEIGHTS
 
 LEGEND = (
     "Top-1 %: ours ± standard deviation of a run [95 % interval over groups of videos]; † is over seeds that "
     "share one pretraining. In brackets what was published of the very cell, by whom and on which views of a "
     "video (clips x squares), and the difference; ≠ in its place: not comparable, as ours was tested on "
-    "other views, or on clips of another length; brackets alone: not run here. Origin is the same network "
-    "before it saw video. Multiply-adds are those of one training clip, parameters those with 400 classes."
+    "other views, or on clips of another length, rate or size; brackets alone: not run here. Origin is the "
+    "same network before it saw video: from images where its weights began so and it can start from them, "
+    "else from scratch. Multiply-adds are those of one training clip, parameters those with 400 classes."
 )
 
 
@@ -119,7 +120,7 @@ class Row:
         streams = ("rgb", "flow") if self.stream == FUSION else (self.stream,)
         try:
             each = [[cost(network, stream, clips) for stream in streams] for clips in self.clips]
-        except InputError:  # its library is not installed
+        except (ValueError, TypeError, RuntimeError):  # its library is not here, or no longer takes these
             return []
         return [Cost(sum(c.parameters for c in s), sum(c.multiply_adds for c in s)) for s in each]
 
@@ -151,9 +152,19 @@ def _in_words(pretraining: str, family: str) -> str:
     return ", then ".join(words)
 
 
-def before_video(pretraining: str) -> str:
-    """Name what weights had seen before they saw video, which their `origin` starts from."""
-    return "+".join(takewhile(lambda stage: not is_video(stage), stages(pretraining))) or NONE
+def before_video(architecture: str, pretraining: str) -> str:
+    """Name what weights had seen before they saw video, which their `origin` starts from.
+
+    Where neither the network can start from images nor weights of it that have seen images alone are known,
+    it is scratch.
+    """
+    before = "+".join(takewhile(lambda stage: not is_video(stage), stages(pretraining))) or NONE
+    network = ARCHITECTURES.get(architecture)
+    if network is None or network.images or network.from_images is not None:
+        return before
+    known = (entry.pretraining for entry in WEIGHTS if entry.architecture == architecture)
+    published = (cell.pretraining for cell in TRANSFER if cell.architecture == architecture)
+    return before if before in (*known, *published) else NONE
 
 
 def rows_of(index: Index) -> list[Row]:
@@ -189,7 +200,7 @@ def _starts(row: tuple[str, str, str], cells: Iterable[Cell], controls: set[Cell
     own = {cell.protocol: pretraining for cell in cells if cell[:3] == row}
     if not _sees_video(pretraining):
         return own
-    start = before_video(pretraining)
+    start = before_video(row[0], pretraining)
     before = {c.protocol: start for c in cells if c[:3] == (*network, start) and c not in controls}
     return {"origin": start, "fixed": pretraining, "full-ft": pretraining, **before, **own}
 
@@ -204,7 +215,9 @@ def _targets(index: Index) -> Iterator[Summary]:
 def _keys(cells: Iterable[Cell], controls: set[Cell]) -> set[tuple[str, str, str]]:
     """The rows that there are: an origin stands in those of the same network once it has seen video."""
     cells = list(cells)
-    later = {(*c[:2], before_video(c.pretraining)) for c in cells if _sees_video(c.pretraining)}
+    later = {
+        (*c[:2], before_video(c.architecture, c.pretraining)) for c in cells if _sees_video(c.pretraining)
+    }
     return {c[:3] for c in cells if c in controls or c[:3] not in later}
 
 

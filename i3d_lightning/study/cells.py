@@ -6,6 +6,7 @@ from i3d_lightning.datasets.registry import DATASETS, is_video, teacher
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import NONE, RANDOM, STREAMS, UNTAUGHT, Experiment, stages
 from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
 from i3d_lightning.weights import list_weights
 
@@ -71,9 +72,10 @@ def check(experiment: Experiment) -> None:
             f"Architecture '{experiment.architecture}' has no stream '{experiment.stream}'; "
             f"it has {', '.join(architecture.streams)}."
         )
-    check_known("pretraining", experiment.pretraining, all_pretraining())
+    if not _is_said_of_weights(experiment):
+        check_known("pretraining", experiment.pretraining, all_pretraining())
     valid = pretrainings(experiment.architecture, experiment.protocol, experiment.dataset)
-    if experiment.pretraining not in valid:
+    if experiment.pretraining not in valid and not _is_said_of_weights(experiment):
         raise InputError(
             f"Protocol '{experiment.protocol}' on {experiment.dataset} with {experiment.architecture} does "
             f"not exist from pretraining '{experiment.pretraining}': {_why(experiment, protocol)}; "
@@ -82,6 +84,21 @@ def check(experiment: Experiment) -> None:
     if experiment.split not in dataset.splits:
         known = ", ".join(map(str, dataset.splits))
         raise InputError(f"{dataset.name} has no split {experiment.split}: it has {known}.")
+
+
+def _is_said_of_weights(experiment: Experiment) -> bool:
+    """Whether the pretraining is what may be said of a network's own weights, which the user is to give.
+
+    Those of a library may have begun with images, whichever way.
+    """
+    network, way = ARCHITECTURES[experiment.architecture], PROTOCOLS[experiment.protocol]
+    data, seen = DATASETS[experiment.dataset], stages(experiment.pretraining)
+    if network.images or data.images or not (data.teaches is None or way.pretrains):
+        return False
+    if not (network.library or all(is_video(stage) for stage in seen)):
+        return False
+    known = bool(seen) and len(set(seen)) == len(seen) and all(stage in CORPORA for stage in seen)
+    return known and sees_video(experiment.pretraining) == way.from_video
 
 
 def _why(experiment: Experiment, protocol: Protocol) -> str:
@@ -131,6 +148,8 @@ def pretraining_of(experiment: Experiment) -> Experiment | None:
     way = next(p.name for p in PROTOCOLS if p.pretrains)
     seed = experiment.pretraining_seed
     if dataset.images:
+        if ARCHITECTURES[experiment.architecture].from_images is None:
+            return None
         network = ARCHITECTURES[experiment.architecture].image_network
         return Experiment(network, "rgb", NONE, way, dataset.name, seed=seed)
     start = "+".join(earlier) or NONE

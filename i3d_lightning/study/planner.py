@@ -271,9 +271,9 @@ def _stage(experiment: Experiment) -> tuple[int, int, bool]:
 def _published(experiment: Experiment) -> Entry | None:
     """The registry's weights for an experiment; those of images start any network and stream."""
     wanted = [(experiment.architecture, experiment.stream, experiment.pretraining)]
-    if not sees_video(experiment.pretraining):
-        network = ARCHITECTURES[experiment.architecture].image_network
-        wanted.append((network, "rgb", experiment.pretraining))
+    known = ARCHITECTURES[experiment.architecture]
+    if not sees_video(experiment.pretraining) and (known.images or known.from_images is not None):
+        wanted.append((known.image_network, "rgb", experiment.pretraining))
     entries = {(e.architecture, e.stream, e.pretraining): e for e in reversed(list_weights())}
     return next((entries[key] for key in wanted if key in entries), None)
 

@@ -6,11 +6,14 @@ from functools import lru_cache
 
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
-from i3d_lightning.experiment import Experiment
+from i3d_lightning.experiment import UNTAUGHT, Experiment
 from i3d_lightning.networks.registry import ARCHITECTURES, check_clips, unallocated
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import PREPROCESSING, Changes, Clips, Flow, Recipe, Training, compose, plain
 from i3d_lightning.training.optimisers import layer_scales
+
+OF_OPTIMISER = ("learning_rate", "schedule", "stages", "patience", "momentum", "weight_decay")
+"""Settings of `Training` that say nothing without the optimiser that they are for."""
 
 Preprocessing = tuple[Clips | None, Flow | None]
 """How frames and flow were prepared for weights, where that is known."""
@@ -38,8 +41,7 @@ def recipe_for(
     usual = DATASETS[experiment.dataset].recipe_for(experiment)
     without = compose(
         Recipe(clips=architecture.clips, training=Training(device_batch=architecture.device_batch)),
-        {"training": architecture.training},
-        usual,
+        *_suited(architecture.training, usual, experiment.pretraining),
         theirs,
     )
     recipe = compose(without, changes)
@@ -58,6 +60,25 @@ def recipe_for(
         if plain(getattr(getattr(recipe, part), name)) != plain(value)
     )
     return recipe, differences
+
+
+def _suited(own: Changes, usual: Changes, pretraining: str) -> tuple[Changes, Changes]:
+    """Fit a network's training and a data set's to each other.
+
+    Rates of a data set that names no optimiser are for SGD: a network with another one keeps its own, in
+    proportion to the clips of a step that the data set counts with. Rates that decay by layer are for weights
+    that have learnt something.
+    """
+    training = dict(usual.get("training", {}))
+    own = dict(own)
+    if pretraining in UNTAUGHT:
+        own.pop("layer_decay", None)
+    if "optimizer" in own and "optimizer" not in training:
+        training = {name: value for name, value in training.items() if name not in OF_OPTIMISER}
+        more = training.get("reference_batch", Training.reference_batch) / Training.reference_batch
+        own["learning_rate"] *= more
+        own["warmup_steps"] = round(own["warmup_steps"] / more)
+    return {"training": own}, {**usual, "training": training}
 
 
 @lru_cache(maxsize=64)

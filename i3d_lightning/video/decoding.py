@@ -68,6 +68,7 @@ def read_clip(
     step: int = 1,
     period: int | None = None,
     segment: Segment | None = None,
+    needed: int | None = None,
 ) -> UInt8[Tensor, "c t h w"]:
     """Read frames of a video's timeline, upright, looped where the video is shorter.
 
@@ -84,13 +85,15 @@ def read_clip(
         step: Distance between the frames read: 1 for consecutive ones.
         period: Frames after which a looped video starts again, where that is before its end.
         segment: The part of the file that is the video.
+        needed: Frames of the timeline that must be there where the file breaks off; by default as many as
+            these cover. Who reads a clip piece by piece needs all of it.
 
     Raises:
         UnreadableVideoError: The file is missing, empty, not a video, too little of it is left, or it would
             cost more than `budgets` allow.
     """
     images, position = boundary.read(
-        read_frames, path, start, frames, fps, short_side, aspect, step, period, segment
+        read_frames, path, start, frames, fps, short_side, aspect, step, period, segment, needed
     )
     return torch.from_numpy(images[position]).permute(3, 0, 1, 2)
 

@@ -92,6 +92,7 @@ def read_frames(
     step: int,
     period: int | None,
     segment: Segment | None,
+    needed: int | None,
     *,
     empty: Empty,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +108,7 @@ def read_frames(
         step: Distance between the frames read.
         period: Frames after which a looped video starts again, where that is before its end.
         segment: The part of the file that is the video.
+        needed: Frames that must be there where the file breaks off, if other than those read.
         empty: Makes the array that frames are written to.
 
     Returns:
@@ -117,9 +119,10 @@ def read_frames(
     """
     timeline = read_timeline(path, segment)
     length = timeline.length(fps)
-    if timeline.broken_off and length < step * frames:
+    needed = needed or step * frames
+    if timeline.broken_off and length < needed:
         raise UnreadableVideoError(
-            f"{path} breaks off after {length} of {step * frames} frames: download it again or leave it out."
+            f"{path} breaks off after {length} of {needed} frames: download it again or leave it out."
         )
     wanted = (start + step * np.arange(frames)) % min(length, period or length)
     distinct, position = np.unique(wanted, return_inverse=True)

@@ -16,15 +16,15 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as averaging
 
 from i3d_lightning.video import transforms
-from i3d_lightning.video.decoding import read_clip
+from i3d_lightning.video.decoding import probe, read_clip
 from i3d_lightning.video.file import Segment
 from i3d_lightning.video.frames import squeezed
 
 NOT_AVERAGED = ("bilinear", "bilinear-float")
 AVERAGED = {"antialias": InterpolationMode.BILINEAR, "antialias-bicubic": InterpolationMode.BICUBIC}
 
-_AT_ONCE = 32
-"""Frames held at their own size at once."""
+_AT_ONCE, _BYTES = 32, 2**28
+"""Frames held at their own size at once: so many, and more as long as they take no more bytes."""
 
 
 def read_resized(
@@ -48,15 +48,30 @@ def read_resized(
     Raises:
         UnreadableVideoError: As `decoding.read_clip`.
     """
-    parts = []
-    for first in range(0, frames, _AT_ONCE):
-        count = min(_AT_ONCE, frames - first)
-        begin = start + step * first
+    parts, most = [], _at_once(path, frames, segment)
+    for first in range(0, frames, most):
+        begin, count = start + step * first, min(most, frames - first)
         own = read_clip(
-            path, begin, count, fps=fps, short_side=None, step=step, period=period, segment=segment
+            path,
+            begin,
+            count,
+            fps=fps,
+            short_side=None,
+            step=step,
+            period=period,
+            segment=segment,
+            needed=step * frames,
         )
         parts.append(resize(own, short_side, aspect, interpolation))
     return torch.cat(parts, dim=1)
+
+
+def _at_once(path: Path, frames: int, segment: Segment | None) -> int:
+    """How many frames to read at once: many, as each reading decodes from the keyframe before it."""
+    if frames <= _AT_ONCE:
+        return frames
+    about = probe(path, segment)
+    return max(_AT_ONCE, _BYTES // (3 * about.height * about.width))
 
 
 def resize(

@@ -46,7 +46,7 @@ def _of_library(architecture: Architecture) -> Converter:
 
     def recognises(state: State) -> bool:
         last = state.get(f"{architecture.last}.weight")
-        if last is None:
+        if last is None or not last.ndim:
             return False
         ours = {name: t.shape for name, t in adapted_state(state, architecture.last).items()}
         return ours == shapes(architecture, classes=len(last))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from i3d_lightning.errors import InputError
+from i3d_lightning.recipe import Clips
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -33,10 +36,42 @@ def file_of(path: Path) -> Path:
 def labels_beside(path: Path) -> tuple[str, ...] | None:
     """Read the class names in `config.json` beside a file, in the order of the logits; None for none."""
     try:
-        config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
-        names = {int(index): str(name) for index, name in config["id2label"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        names = {int(index): str(name) for index, name in _config_beside(path)["id2label"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if sorted(names) != list(range(len(names))) or any(re.fullmatch(r"LABEL_\d+", n) for n in names.values()):
         return None  # the library's stand-ins
     return tuple(names[index] for index in range(len(names)))
+
+
+def clips_beside(path: Path, usual: Clips) -> Clips | None:
+    """Give the clips that `config.json` beside a file says the weights are for; None where it says nothing.
+
+    Args:
+        path: The file of weights.
+        usual: The clips of their network.
+
+    Raises:
+        InputError: Their frames are of another size.
+    """
+    config = _config_beside(path)
+    side, frames = (
+        next((config[key] for key in keys if type(config.get(key)) is int), None)
+        for keys in (("crop_size", "image_size"), ("frames_per_clip", "num_frames"))
+    )
+    if side not in (None, usual.crop):
+        raise InputError(
+            f"{path} is for frames of {side} px, as config.json beside it says, but its network takes "
+            f"{usual.crop}: say --architecture with the name of one that takes {side}, or give other weights."
+        )
+    if frames in (None, usual.train_frames):
+        return None
+    return replace(usual, train_frames=frames, test_frames=max(frames, usual.test_frames))
+
+
+def _config_beside(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

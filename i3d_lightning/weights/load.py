@@ -122,6 +122,9 @@ def _read(
         state, converter = converters.convert(state, str(path), architecture, meant_for)
         described = {"architecture": converter.architecture, "pretraining": converter.pretraining}
         described |= {"labels": _labels_beside(path, state)}
+        known = ARCHITECTURES[converter.architecture]
+        if known.windows:
+            described |= {"clips": hub.clips_beside(path, known.clips)}
     _check_finite(state, path)
     return state, {"stream": _stream(state, described["architecture"]), **described}
 

@@ -104,10 +104,10 @@ LVT = _Form(f"video_model.vision_model.spatial_{_PATCHES}", lambda s: _ours(s, _
 
 def _converter(architecture: str, form: _Form, width: int) -> None:
     def recognises(state: State) -> bool:
-        if form.sign not in state or len(state[form.sign]) != width:
+        if form.sign not in state or state[form.sign].shape[:1] != (width,):
             return False
         found = {name: tensor.shape for name, tensor in form.rename(state).items()}
-        classes = found.get(f"{CLASSIFIER}weight", (1,))[0]
+        classes = (*found.get(f"{CLASSIFIER}weight", ()), 1)[0]
         wanted = shapes(ARCHITECTURES[architecture], classes)
         if f"{CLASSIFIER}weight" not in found:
             wanted = {name: shape for name, shape in wanted.items() if not name.startswith(CLASSIFIER)}

@@ -6,6 +6,7 @@ the clip that it usually gets or on a smaller one. Those of over 500 million par
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
@@ -201,6 +202,14 @@ class TestBesideTheLibrary:
         assert set(depths.values()) == set(range(layers + 2))
         first = next(n for n in depths if "patch_embeddings" in n)
         assert (depths[first], depths["classifier.weight"]) == (0, layers + 1)
+        between = {
+            name: depth for name, depth in depths.items() if re.search(r"temporal_emb|layernorm1\.", name)
+        }
+        assert set(between.values()) <= {
+            depths[name] for name in depths if re.search(r"temporal_layers\.0\.attention", name)
+        }
+        tokens = {n for n in depths if n.endswith(("query_tokens", "pooling_attention_query", "cls_token"))}
+        assert tokens <= set(case.network.undecayed)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -174,6 +175,36 @@ def test_tables_and_pictures_of_moments(save, long_video, video, tmp_path, capsy
              for colour in (*pictures.COLOURS[:3], pictures.REST)}  # fmt: skip
     first, second, third, rest = drawn.values()
     assert min(first, second, rest) > 0.02 and third == 0, "two classes win, and green is the rest"
+
+
+def test_what_was_done_before_an_interruption_is_in_the_table(save, video, tmp_path, monkeypatch):
+    real = Predictor.over_time
+
+    def over_time(self, path, every):
+        if Path(path).name == "second.avi":
+            raise KeyboardInterrupt
+        return real(self, path, every)
+
+    monkeypatch.setattr(Predictor, "over_time", over_time)
+    table, weights = tmp_path / "m.csv", f"--weights={save()}"
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        main(["predict", str(video), "second.avi", weights, "--every=0.1", f"--csv={table}"])
+    assert pd.read_csv(table).video.unique().tolist() == [str(video)]
+
+
+def test_a_name_is_drawn_as_it_is(save, long_video, tmp_path, monkeypatch):
+    """No formula, and none that legends leave out."""
+    odd = tmp_path / "$^$ x.mp4"
+    odd.symlink_to(long_video)
+    drawn = []
+    monkeypatch.setattr(
+        pictures, "ribbon", lambda *given, _real=pictures.ribbon: drawn.append(_real(*given)) or drawn[-1]
+    )
+    weights = f"--weights={save(clips=CLIPS, labels=('_red', '$^$', '$blue'))}"
+    main(["predict", str(odd), weights, "--every=0.5", f"--ribbon={tmp_path / 'r.png'}"])
+    main(["predict", str(odd), weights, f"--maps={tmp_path / 'm.png'}"])
+    (legend,) = drawn[0].legends
+    assert {text.get_text()[:4].strip("\u200b")[:3] for text in legend.get_texts()} == {"_re", r"\$b", "all"}
 
 
 def test_a_video_that_fails_midway_leaves_the_others_whole(save, video, tmp_path, capsys):

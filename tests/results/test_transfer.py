@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from results.made import score, write_run
@@ -56,7 +58,7 @@ def word(row, title):
 @pytest.fixture
 def lab(monkeypatch):
     """A number that somebody published of I3D's RGB stream, on 10 x 3 views of 9 frames."""
-    number = Number(90.0, "10x3", 9, "Lab", "https://lab.example")
+    number = Number(90.0, "10x3", 9, 25, 32, "Lab", "https://lab.example")
     monkeypatch.setitem(TRANSFER, Cell("i3d", "rgb", "kinetics", "full-ft", "ucf101"), number)
 
 
@@ -106,6 +108,18 @@ def test_an_origin_from_images_is_that_of_weights_that_began_with_images():
     ]
 
 
+def test_origin_is_from_scratch_where_a_network_cannot_start_from_images():
+    """Video Swin's weights began with ImageNet's, but nothing here makes such a start."""
+    rows, _ = shown(
+        [
+            score("swin3d_t", "rgb", "none", "origin", "my-set", 20),
+            score("swin3d_t", "rgb", "imagenet+kinetics", "full-ft", "my-set", 140),
+        ]
+    )
+    (row,) = rows
+    assert (word(row, "pretraining"), row["my-set", "origin"][:4]) == ("imagenet+kinetics", "10.0")
+
+
 def test_a_number_stands_beside_the_very_cell_tested_alike_with_the_difference(lab):
     (row, *_), note = shown([full_ft()])
     assert row[UCF] == "95.0 [91.0–97.6] (90.0 Lab 10x3, +5.0)"
@@ -115,8 +129,15 @@ def test_a_number_stands_beside_the_very_cell_tested_alike_with_the_difference(l
 
 @pytest.mark.parametrize(
     "clips",
-    [SMALL, Clips(views="10x1", train_frames=9), Clips(views="10x3", train_frames=16), None],
-    ids=["whole", "other squares", "longer clips", "unknown"],
+    [
+        SMALL,
+        replace(VIEWS, views="10x1"),
+        replace(VIEWS, train_frames=16),
+        replace(VIEWS, fps=12.5),
+        replace(VIEWS, crop=28),
+        None,
+    ],
+    ids=["whole", "other squares", "longer clips", "another rate", "another size", "unknown"],
 )
 def test_what_was_tested_otherwise_is_marked_and_has_no_difference(lab, clips):
     (row, *_), note = shown([full_ft(clips=clips)])
@@ -158,8 +179,9 @@ def test_the_papers_own_numbers_are_of_whole_videos():
         assert "paper: arXiv:1705.07750, 250 frames at most." in note
         return next(r[UCF] for r in rows if word(r, "stream") == FUSION)
 
-    assert beside(Clips(crop=32, train_frames=9)) == "98.0 [95.0–99.5] (97.6 paper whole, +0.4)"
-    assert beside(Clips(crop=32, train_frames=9, test_frames=100)).endswith("(97.6 paper whole ≠)")
+    assert beside(Clips(train_frames=9)) == "98.0 [95.0–99.5] (97.6 paper whole, +0.4)"
+    for other in ({"test_frames": 100}, {"fps": 12.5}, {"crop": 32}):
+        assert beside(Clips(**{"train_frames": 9, **other})).endswith("(97.6 paper whole ≠)")
     assert beside(VIEWS).endswith("(97.6 paper whole ≠)")
 
 
@@ -176,7 +198,7 @@ def test_a_fusion_costs_what_both_streams_do_where_they_saw_videos_alike(tmp_pat
 
 
 def test_networks_that_are_not_registered_are_shown_where_they_were_run_and_else_not(monkeypatch):
-    number = Number(90.0, "10x3", 9, "Lab", "https://lab.example")
+    number = Number(90.0, "10x3", 9, 25, 32, "Lab", "https://lab.example")
     for name in ("strange-net", "stranger-net"):
         monkeypatch.setitem(TRANSFER, Cell(name, "rgb", "kinetics", "full-ft", "ucf101"), number)
     found = [score("strange-net", "rgb", "kinetics", "full-ft", "ucf101", 190, clips=VIEWS)]
@@ -319,7 +341,7 @@ def test_what_others_published(cell, number):
 
 def test_the_papers_number_is_found_too():
     found = number_of(Cell("i3d", FUSION, "imagenet+kinetics", "full-ft", "hmdb51"), (1,))
-    assert found == Number(81.2, "whole", 250, "paper", published_transfer.published.SOURCE)
+    assert found == Number(81.2, "whole", 250, 25, 224, "paper", published_transfer.published.SOURCE)
 
 
 def test_rows_are_in_the_order_of_networks_then_of_what_they_have_seen():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 
 from i3d_lightning.experiment import Experiment
@@ -35,6 +37,15 @@ def test_settings_that_came_later_leave_what_was_computed_before_as_it_is():
     before, _ = identities({})
     assert digest(before) == "d30be739d2913949595031545b1141ec725274b32796dd6f2f2d9b60c7fe2660"
     assert not {"aspect", "interpolation", "views"} & set(before["clips"])
+
+
+def test_the_version_of_the_library_that_computes_a_network_counts(monkeypatch):
+    def network(name):
+        cell = Experiment(name, "rgb", "kinetics", "fixed", "ucf101")
+        return features_identity(cell, Recipe(), "weights", new_layers=False)["network"]
+
+    assert network("i3d") == "i3d rgb, version 1"
+    assert network("r3d_18") == f"r3d_18 rgb, version 1, torchvision {version('torchvision')}"
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from torchvision.transforms import functional as first
 from torchvision.transforms.v2 import functional as second
 
 from i3d_lightning.datasets.clips import RGBFrames
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.recipe import Clips
 from i3d_lightning.video import resizing
-from i3d_lightning.video.decoding import read_clip
+from i3d_lightning.video.decoding import length, read_clip
 from i3d_lightning.video.file import VideoFile
 
 SIZES = {"landscape": (90, 161), "portrait": (161, 90), "smaller": (30, 41), "square": (72, 72)}
@@ -71,13 +71,39 @@ def noise(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("start", "frames", "step"), [(0, 45, 1), (10, 12, 3), (0, 70, 1)])
-def test_a_video_is_read_piece_by_piece_as_at_once_and_looped(noise, start, frames, step):
+def test_a_video_is_read_piece_by_piece_as_at_once_and_looped(noise, start, frames, step, monkeypatch):
     """More frames than are held at their own size at once."""
+    monkeypatch.setattr(resizing, "_BYTES", 0)
     own = read_clip(noise, start, frames, fps=25.0, short_side=None, step=step)
     found = resizing.read_resized(
         noise, start, frames, fps=25.0, short_side=32, aspect=0.0, interpolation="bilinear", step=step
     )
     assert torch.equal(found, theirs(own, [32]))
+
+
+def test_a_file_that_breaks_off_is_refused_as_a_whole_however_it_is_read(make_video, monkeypatch):
+    monkeypatch.setattr(resizing, "_BYTES", 0)
+    path = make_video("clip.avi", "mpeg4", "yuv420p", frames=100, g="12", b="500000")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    left = length(path, fps=25.0)
+    assert 33 < left < 80
+    how = {"fps": 25.0, "short_side": 32, "aspect": 0.0, "interpolation": "bilinear"}
+    assert resizing.read_resized(path, 0, left, **how).shape[1] == left
+    with pytest.raises(UnreadableVideoError, match=f"breaks off after {left} of 90 frames"):
+        resizing.read_resized(path, 0, 90, **how)
+
+
+def test_small_frames_are_read_at_once(noise, monkeypatch):
+    """Each reading decodes from the keyframe before it, so that several would decode much twice."""
+    readings = []
+    real = resizing.read_clip
+    monkeypatch.setattr(
+        resizing, "read_clip", lambda *given, **said: readings.append(given) or real(*given, **said)
+    )
+    how = {"fps": 25.0, "short_side": 32, "aspect": 0.0, "interpolation": "bilinear"}
+    assert resizing.read_resized(noise, 0, 50, **how).shape[1] == 50
+    assert len(readings) == 1
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def hostile() -> dict[str, bytes]:
         "sparse": saved({"weight": torch.eye(3).to_sparse()}),
         "complex": saved({"weight": torch.zeros(3, dtype=torch.complex64)}),
         "quantised": saved({"weight": torch.quantize_per_tensor(torch.zeros(3), 1.0, 0, torch.qint8)}),
+        "numbers alone": saved({"fc.weight": torch.tensor(1.0), "fc_norm.weight": torch.tensor(1.0)}),
         "unpacked": deflated(),
         "no zip": b"PK\x03\x04" + bytes(100),
         "header": (2**62).to_bytes(8, "little") + b"{" + bytes(100),

@@ -69,6 +69,21 @@ def test_a_pretrained_videomae_begins_its_last_normalisation_anew(small, tmp_pat
         torch.testing.assert_close(network.forward_features(clip)[..., 0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_folder_says_which_clips_its_weights_are_for(small, tmp_path):
+    known, family = small("vjepa2")
+    saved_model(known, family, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert load_weights(str(tmp_path)).clips is None  # the network's own
+    frames = 2 * known.clips.train_frames
+    (tmp_path / "config.json").write_text(json.dumps({**config, "frames_per_clip": frames}))
+    load._read.cache_clear()
+    assert load_weights(str(tmp_path)).clips.train_frames == frames
+    (tmp_path / "config.json").write_text(json.dumps({**config, "crop_size": 384}))
+    load._read.cache_clear()
+    with pytest.raises(InputError, match=f"for frames of 384 px, .* takes {known.clips.crop}: say"):
+        load_weights(str(tmp_path))
+
+
 def test_fixed_leaves_weights_from_a_folder_as_they_are_and_knows_their_classes(small, tiny_ucf, tmp_path):
     known, family = small("videomae")
     labels = {str(index): f"class {index}" for index in range(CLASSES)}

@@ -61,6 +61,7 @@ def run_identity(
     data: str,
     processes: int | None,
     hold_out: float = 0.0,
+    whole: str = "",
 ) -> dict[str, Any]:
     """List all that the result of a run depends on.
 
@@ -71,6 +72,7 @@ def run_identity(
         data: The digest of its videos.
         processes: How many train together, each on statistics of its own share of a batch.
         hold_out: The share of the training videos that it is tested on; 0 for a test.
+        whole: Identifies the user's own list that these videos are a split of; nothing for others.
     """
     protocol = PROTOCOLS[experiment.protocol]
     identity = {
@@ -79,6 +81,8 @@ def run_identity(
         "protocol": f"{protocol.name}, version {protocol.version}",
         "data": data,
     }
+    if whole:  # so that splits of a list are averaged with each other alone, see `settings_of`
+        identity["list"] = whole
     if hold_out:  # never averaged with a test, see `settings_of`
         identity["hold_out"] = float(hold_out)
     if protocol.trains_by_steps:

@@ -28,8 +28,8 @@ def read_cells(source: Path, means: Callable[[str], bool]) -> Cells:
         means: Says of a column's name, in lower case, whether it means something.
 
     Raises:
-        InputError: It is no CSV or Parquet, a row has other cells than columns, or a label is neither text nor a
-            whole number.
+        InputError: It is no CSV or Parquet, a row has other cells than columns, or a label is neither text
+            nor a whole number.
     """
     return _parquet(source, means) if source.suffix.lower() == ".parquet" else _csv(source)
 

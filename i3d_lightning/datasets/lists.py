@@ -95,8 +95,10 @@ class VideoList:
     def classes(self) -> tuple[str, ...]:
         """Its labels, sorted; those that are all numbers by these."""
         labels = sorted({row.label for row in self.rows})
-        numbers = {label: _number(label) for label in labels}
-        return tuple(labels if None in numbers.values() else sorted(labels, key=numbers.__getitem__))
+        numbers = [number for label in labels if (number := _number(label)) is not None]
+        if len(numbers) < len(labels):
+            return tuple(labels)
+        return tuple(label for _, label in sorted(zip(numbers, labels, strict=True)))
 
     @property
     def digest(self) -> str:
@@ -106,7 +108,8 @@ class VideoList:
     @property
     def groups(self) -> bool:
         """Whether it says which videos share a source: by a column, or as segments of one file."""
-        return any(row.group for row in self.rows) or len({row.path for row in self.rows}) < len(self.rows)
+        files = {self.source.parent / row.path for row in self.rows}
+        return any(row.group for row in self.rows) or len(files) < len(self.rows)
 
     def split(self, root: Path, number: int) -> DatasetSplit:
         """Make one of its splits.

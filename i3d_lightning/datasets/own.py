@@ -121,10 +121,10 @@ def restore(name: str, source: str | None, root: Path | None = None, said: str |
         if is_list:
             beside = "" if root is None else f", and not in {root}"
             raise InputError(
-                f"{gone}{beside}: say with --dataset PATH where it is now, and with --root where its videos "
-                "are, if these were moved too."
+                f"{gone}{beside}: bring it back, or say with --dataset PATH where it is now, and with --root "
+                "where its videos are if these were moved too."
             )
-        raise InputError(f"{gone}: say with --root FOLDER where it is now.")
+        raise InputError(f"{gone}: bring it back, or say with --root FOLDER where it is now.")
     add((there or places)[0], name)
 
 

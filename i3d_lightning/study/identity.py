@@ -81,7 +81,7 @@ def run_identity(
         "protocol": f"{protocol.name}, version {protocol.version}",
         "data": data,
     }
-    if whole:  # so that splits of a list are averaged with each other alone, see `settings_of`
+    if whole:
         identity["list"] = whole
     if hold_out:  # never averaged with a test, see `settings_of`
         identity["hold_out"] = float(hold_out)
@@ -95,8 +95,11 @@ def run_identity(
 
 
 def settings_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """List what runs that are averaged have in common: all but seed, split, and what follows from these."""
-    own = ("experiment", "data", "weights", "new layers", "processes")
+    """List what runs that are averaged have in common: all but seed, split, and what follows from these.
+
+    Nor is a user's own list among it, which all runs of a data set have in common.
+    """
+    own = ("experiment", "data", "list", "weights", "new layers", "processes")
     return {name: value for name, value in identity.items() if name not in own}
 
 

@@ -119,9 +119,13 @@ def test_what_another_process_is_told_is_enough(home):
     del DATASETS._known["mine"]
     (home / "moved").mkdir()
     (home / "clips.csv").rename(home / "moved" / "clips.csv")
-    with pytest.raises(InputError, match="which mine was made of, is gone: say with --dataset PATH where"):
+    with pytest.raises(
+        InputError, match="which mine was made of, is gone: bring it back, or say with --dataset PATH where"
+    ):
         own.restore("mine", said)
-    with pytest.raises(InputError, match="is gone, and not in one: say with --dataset PATH where it is now"):
+    with pytest.raises(
+        InputError, match="is gone, and not in one: bring it back, or say with --dataset PATH where it is now"
+    ):
         own.restore("mine", said, Path("one"))
     own.restore("mine", said, home / "moved")
     assert DATASETS["mine"].source == home / "moved" / "clips.csv"

@@ -103,13 +103,18 @@ def test_a_list_that_was_moved_is_asked_for(home, capsys):
     try:
         with pytest.raises(SystemExit):
             main(ask)
-        assert "which parts was made of, is gone: say with --dataset PATH" in capsys.readouterr().err
+        assert (
+            "which parts was made of, is gone: bring it back, or say with --dataset PATH"
+            in capsys.readouterr().err
+        )
         main([*ask, "--root=moved"])
         shutil.move(home / "moved" / "parts.csv", home / "moved" / "lists" / "v2.csv")
         del DATASETS._known["parts"]
         with pytest.raises(SystemExit):
             main([*ask, "--root=moved"])
-        assert "is gone, and not in moved: say with --dataset PATH" in capsys.readouterr().err
+        assert (
+            "is gone, and not in moved: bring it back, or say with --dataset PATH" in capsys.readouterr().err
+        )
         main([*ask, "--root=moved", "--dataset=moved/lists/v2.csv"])
         assert capsys.readouterr().out.count("can be repeated") == 1
     finally:
@@ -142,7 +147,7 @@ def test_a_list_that_was_changed_is_never_averaged_with_what_it_was(home, capsys
         shutil.rmtree(home / "runs" / "changed")
     assert {s.experiment.split for s in found} == {1, 2}
     assert [summary.splits for summary in Index(found)] == [(1,)]
-    assert "parts-2/small-rgb/kinetics/fixed/seed0 was run with other settings than parts-1/" in caplog.text
+    assert "parts-2/small-rgb/kinetics/fixed/seed0 was run with another list than parts-1/" in caplog.text
     unchanged = scores(r for r in collect(home / "runs") if r.experiment.dataset == "parts")
     assert [summary.splits for summary in Index(unchanged)] == [(1,), (2,), (1, 2)]
 

@@ -71,7 +71,7 @@ def test_beyond_the_end_it_is_refused_but_for_rounding(make_video, numbers):
 def test_one_of_a_single_frame_has_no_flow_and_says_which(make_video):
     path = make_video(frames=50)
     with pytest.raises(
-        UnreadableVideoError, match=r"^The segment of \S* from 1 to 1.04 s has a single frame and"
+        UnreadableVideoError, match=r"^The segment of \S* from 1 to 1.04 s has a single frame"
     ):
         pairs(path, fps=25.0, segment=Segment(1.0, 1.04))
 

@@ -169,8 +169,8 @@ def tests(found: Iterable[Score]) -> list[Score]:
 def _alike(found: Iterable[Score]) -> Iterator[Score]:
     """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ.
 
-    Of different splits, whose videos differ anyway, all must be of test videos or none. Of a data set of one's
-    own all that stands side by side must be of one list, that of the first run.
+    Of different splits, whose videos differ anyway, all must be of test videos or none. What stands side by
+    side of a data set of one's own must be of one list, that of the first run.
     """
     firsts: dict[tuple[Any, ...], Score] = {}
     for score in sorted(found, key=lambda score: (score.experiment.split, *_seeds(score))):

@@ -108,24 +108,29 @@ def restore(name: str, source: str | None, root: Path | None = None, said: str |
             raise InputError(f"{name} is no data set of your own: drop --dataset {said}.")
         return
     before = Path(source)
-    is_list = before.suffix.lower() in SUFFIXES
     if said is not None:
-        places = [Path(said.removeprefix(f"{name}="))]
-    elif root is None:
-        places = [before]
+        add(Path(said.removeprefix(f"{name}=")), name)
+    elif before.suffix.lower() in SUFFIXES:
+        add(_find_list(before, name, root), name)
+    elif root is None and not before.exists():
+        raise InputError(
+            f"{before}, which {name} was made of, is gone: bring it back, or say with --root FOLDER "
+            "where it is now."
+        )
     else:
-        places = [before, root / before.name] if is_list else [root]
-    there = [place for place in places if place.exists()]
-    if said is None and not there:
-        gone = f"{before}, which {name} was made of, is gone"
-        if is_list:
-            beside = "" if root is None else f", and not in {root}"
-            raise InputError(
-                f"{gone}{beside}: bring it back, or say with --dataset PATH where it is now, and with --root "
-                "where its videos are if these were moved too."
-            )
-        raise InputError(f"{gone}: bring it back, or say with --root FOLDER where it is now.")
-    add((there or places)[0], name)
+        add(root or before, name)
+
+
+def _find_list(before: Path, name: str, root: Path | None) -> Path:
+    """Find a list where it was, or else in the folder that its videos are in now."""
+    for place in (before, *([] if root is None else [root / before.name])):
+        if place.exists():
+            return place
+    beside = "" if root is None else f", and not in {root}"
+    raise InputError(
+        f"{before}, which {name} was made of, is gone{beside}: bring it back, or say with --dataset PATH "
+        "where it is now, and with --root where its videos are if these were moved too."
+    )
 
 
 def _check_name(name: str, source: Path) -> None:

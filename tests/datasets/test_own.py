@@ -136,6 +136,15 @@ def test_what_another_process_is_told_is_enough(home):
         assert DATASETS["mine"].source == home / "moved" / "v2.csv"
     with pytest.raises(InputError, match=r"moved/v3.csv does not exist"):
         own.restore("mine", said, None, "moved/v3.csv")
+    del DATASETS._known["mine"]
+    own.restore("mine", str(home / "gone"), Path("two"))
+    assert DATASETS["mine"].root == home / "two"
+    with pytest.raises(
+        InputError, match=r"gone, which mine was made of, is gone: bring .* with --root FOLDER"
+    ):
+        own.restore("mine", str(home / "gone"))
+    with pytest.raises(InputError, match="nowhere does not exist: give a list, or a folder"):
+        own.restore("mine", str(home / "one"), Path("nowhere"))
     with pytest.raises(InputError, match=r"ucf101 is no data set of your own: drop --dataset moved/v2.csv"):
         own.restore("ucf101", None, None, "moved/v2.csv")
 

@@ -175,7 +175,7 @@ def _leaks(
     found: dict[leaks.Leak, list[int]] = defaultdict(list)
     for split, manifest in manifests.items():
         train, test = (
-            [(v.id, v.content) for v in videos if v.content in contents]
+            [(v.id, v.sha256, v.segment) for v in videos if v.content in contents]
             for videos in (manifest.data.train, manifest.data.test)
         )
         for leak in leaks.leaks(train, test, twins):

@@ -11,26 +11,23 @@ could be meant in two ways is refused, with the row.
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from decimal import Decimal
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from i3d_lightning.datasets.cells import read_cells
 from i3d_lightning.datasets.registry import Read
 from i3d_lightning.datasets.split import DatasetSplit, Video, is_file
 from i3d_lightning.errors import InputError
-from i3d_lightning.recipe import is_text
+from i3d_lightning.recipe import digest, is_text
 from i3d_lightning.video.file import Segment
 
 log = logging.getLogger(__name__)
@@ -41,6 +38,7 @@ _LARGEST = 2**28
 """Bytes of a list: millions of videos, beyond which it is something else."""
 _NOTHING = ("nan", "NaN")
 """What programs write where there is nothing."""
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 _KNOWN = ("path", "label", "group", "start", "end")
 _SPLIT = re.compile(r"split([1-9][0-9]{0,3})?")
 _TRAIN, _TEST, _VALIDATE = "train", "test", "validate"
@@ -96,14 +94,22 @@ class VideoList:
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Its labels, sorted; those that are all numbers by these."""
-        labels = {row.label for row in self.rows}
-        as_numbers = all(label.isascii() and label.isdigit() for label in labels)
-        return tuple(sorted(labels, key=lambda label: (int(label) if as_numbers else 0, label)))
+        labels = sorted({row.label for row in self.rows})
+        numbers = [number for label in labels if (number := _number(label)) is not None]
+        if len(numbers) < len(labels):
+            return tuple(labels)
+        return tuple(label for _, label in sorted(zip(numbers, labels, strict=True)))
+
+    @property
+    def digest(self) -> str:
+        """Identify all of it, wherever its videos lie and whichever split they are in."""
+        return digest(self.classes, sorted((row.id, row.label, row.group) for row in self.rows))
 
     @property
     def groups(self) -> bool:
         """Whether it says which videos share a source: by a column, or as segments of one file."""
-        return any(row.group for row in self.rows) or len({row.path for row in self.rows}) < len(self.rows)
+        files = {self.source.parent / row.path for row in self.rows}
+        return any(row.group for row in self.rows) or len(files) < len(self.rows)
 
     def split(self, root: Path, number: int) -> DatasetSplit:
         """Make one of its splits.
@@ -113,7 +119,8 @@ class VideoList:
             number: Of the split.
 
         Raises:
-            InputError: A file is missing, a part is empty, or nobody can tell what to test on.
+            InputError: A file is missing or has two groups, a part is empty, or nobody can tell what to test
+                on.
         """
         there = Counter(row.parts[number] for row in self.rows)
         if there[_TEST] and there[_VALIDATE]:
@@ -128,8 +135,9 @@ class VideoList:
                     f"{self.source} has no video to {part} on in split {number}: say {part} in that column."
                 )
         self._check_files(root)
+        groups = self._groups(root)
         train, test = (
-            tuple(self._video(row, root) for row in self.rows if row.parts[number] == part)
+            tuple(self._video(row, root, groups) for row in self.rows if row.parts[number] == part)
             for part in (_TRAIN, tested_on)
         )
         if unseen := sorted({v.label for v in test} - {v.label for v in train}):
@@ -142,11 +150,33 @@ class VideoList:
                 "%s trains and tests on videos of %d groups in split %d, such as %s.",
                 self.source, len(shared), number, min(shared),
             )  # fmt: skip
-        return DatasetSplit(self.source.stem, number, self.classes, train, test, tested_on=tested_on)
+        return DatasetSplit(
+            self.source.stem, number, self.classes, train, test, tested_on=tested_on, whole=self.digest
+        )
 
-    def _video(self, row: _Row, root: Path) -> Video:
-        group = row.group or row.path  # segments of a file share it
-        return Video(row.id, root / row.path, self._labels[row.label], group, segment=row.segment)
+    def _video(self, row: _Row, root: Path, groups: Mapping[str, str]) -> Video:
+        label, group = self._labels[row.label], groups[row.path]
+        return Video(row.id, root / row.path, label, group, segment=row.segment)
+
+    def _groups(self, root: Path) -> dict[str, str]:
+        """Say of each path which group its file is of; where the list does not, all of a file is one.
+
+        That is called by the first path that leads to the file, which no place of the data set changes.
+        """
+        files: dict[str, _Row] = {}
+        found: dict[str, str] = {}
+        real = cache(os.path.realpath)
+        for row in self.rows:
+            first = files.setdefault(real(root / row.path), row)
+            if row.group != first.group:
+                said = " and ".join(f"'{group}'" if group else "none" for group in (row.group, first.group))
+                place = first.where.rpartition(", ")[2]
+                raise InputError(
+                    f"{row.where} and {place} are of one file, {first.path}, but say different groups, "
+                    f"{said}: say the same in both."
+                )
+            found[row.path] = first.group or first.path
+        return found
 
     @cached_property
     def _labels(self) -> dict[str, int]:
@@ -177,12 +207,13 @@ def read_list(source: Path) -> VideoList:
         raise InputError(
             f"{source} has {size / 1e6:.0f} MB, but a list of videos at most {_LARGEST / 1e6:.0f}: check it."
         )
-    names, cells = _parquet(source) if source.suffix.lower() == ".parquet" else _csv(source)
+    names, cells = read_cells(source, _means)
     splits = _splits(source, names)
     rows = [_row(f"{source}, {where}", row, splits) for where, row in cells]
     if not rows:
         raise InputError(f"{source} has no row: list a video in each, as path, label and split.")
     _check_unique(rows)
+    _check_numbers(rows)
     ignored = tuple(name for name in names if not _means(name))
     found = VideoList(source, rows, tuple(splits), ignored)
     if len(found.classes) < 2:
@@ -197,59 +228,6 @@ def reader(source: Path) -> Read:
         return read_list(source).split(root, split)
 
     return read
-
-
-Cells = tuple[list[str], Iterator[tuple[str, dict[str, str]]]]
-"""The names of columns, and what each row says in those that mean something, with where it is."""
-
-
-def _csv(source: Path) -> Cells:
-    try:
-        text = source.read_text(encoding="utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-        lines = [(reader.line_num, list(map(str.strip, line))) for line in reader]
-    except OSError as error:
-        raise InputError(f"{source} cannot be read ({error.strerror}): check the file.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{source} is not UTF-8 text: convert it, by iconv -f latin1 -t utf-8 for one."
-        ) from error
-    except csv.Error as error:
-        raise InputError(f"{source} is no CSV list ({error}): mend it.") from error
-    (_, header), *lines = [(number, line) for number, line in lines if any(line)] or [(0, [])]
-    names = [name.lower() for name in header]
-
-    def rows() -> Iterator[tuple[str, dict[str, str]]]:
-        for number, line in lines:
-            if len(line) != len(names):
-                raise InputError(
-                    f"{source}, line {number} has {len(line)} cells for {len(names)} columns: mend it (what "
-                    'has a comma in it belongs into "").'
-                )
-            yield f"line {number}", dict(zip(names, line, strict=True))
-
-    return names, rows()
-
-
-def _parquet(source: Path) -> Cells:
-    try:
-        there = pq.read_schema(source).names
-        table = pq.read_table(source, columns=[name for name in there if _means(name.strip().lower())])
-        columns = [column.to_pylist() for column in table.columns]
-    except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
-        reason = str(error).split("\n")[0]
-        raise InputError(f"{source} cannot be read as Parquet ({reason}): mend it.") from error
-    read = [name.strip().lower() for name in table.column_names]
-    rows = (
-        (f"row {number}", {name: _text(value) for name, value in zip(read, row, strict=True)})
-        for number, row in enumerate(zip(*columns, strict=True), 1)
-    )
-    return [name.strip().lower() for name in there], rows
-
-
-def _text(value: Any) -> str:
-    nothing = value is None or (isinstance(value, float) and math.isnan(value))
-    return "" if nothing else str(value).strip()
 
 
 def _means(name: str) -> bool:
@@ -327,3 +305,21 @@ def _check_unique(rows: Sequence[_Row]) -> None:
             labels = "" if before.label == row.label else f", as '{before.label}' and as '{row.label}'"
             place = before.where.rpartition(", ")[2]
             raise InputError(f"{row.where} lists {row.id} again (see {place}){labels}: keep one of them.")
+
+
+def _check_numbers(rows: Iterable[_Row]) -> None:
+    """Refuse labels that are one number and are written in two ways."""
+    met: dict[Decimal, _Row] = {}
+    for row in rows:
+        number = _number(row.label)
+        if number is not None and (before := met.setdefault(number, row)).label != row.label:
+            place = before.where.rpartition(", ")[2]
+            raise InputError(
+                f"{row.where} has the label '{row.label}', and {place} the same number as '{before.label}': "
+                "write it in one way."
+            )
+
+
+def _number(label: str) -> Decimal | None:
+    """The number that a label is, if it is one."""
+    return Decimal(label) if _NUMBER.fullmatch(label) else None

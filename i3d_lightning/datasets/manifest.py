@@ -36,7 +36,7 @@ from i3d_lightning.video.timeline import check_segment
 
 log = logging.getLogger(__name__)
 
-VERSION = 7
+VERSION = 8
 """Raised whenever a manifest would hold something else of the same files."""
 
 _ROWS = pa.schema(
@@ -56,7 +56,7 @@ class Manifest:
             many of its frames decode where it was checked, whether it leaked, and where a segment begins and
             ends.
         about: All else: the data set's name, split and classes, the part tested on, ids without a file,
-            whether near-duplicates were looked for, and the digest.
+            whether near-duplicates were looked for, the digest, and that of the whole of a user's own list.
     """
 
     root: Path
@@ -94,6 +94,7 @@ class Manifest:
             tuple(about["missing_test"]),
             about["tested_on"],
             about["near_duplicates"],
+            about["whole"],
         )
 
 
@@ -144,7 +145,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
     _check_segments(data, facts)
     contents = {v: content_of(facts[v.path].sha256, v.segment) for _, v in videos}
     verdicts, near = leaks.verdicts(folder, {c for v, c in contents.items() if facts[v.path].readable})
-    leaked = _leaked(data, contents, facts, {content: verdict.twins for content, verdict in verdicts.items()})
+    leaked = _leaked(data, facts, {content: verdict.twins for content, verdict in verdicts.items()})
     rows = []
     for part, v in videos:
         known, verdict = facts[v.path], verdicts.get(contents[v])
@@ -168,6 +169,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
         "missing_test": data.missing_test,
         "digest": digest(data.classes, data.tested_on, identity, data.missing_train, data.missing_test),
         "near_duplicates": near,
+        "whole": data.whole,
         "lost": [_below(v.path, root) for _, v in videos if not facts[v.path].sha256],  # could not be opened
         "since": since,
         "watched": watched,
@@ -184,14 +186,12 @@ def _check_segments(data: DatasetSplit, facts: Mapping[Path, Facts]) -> None:
 
 
 def _leaked(
-    data: DatasetSplit,
-    contents: Mapping[Video, str],
-    facts: Mapping[Path, Facts],
-    twins: Mapping[str, Collection[str]],
+    data: DatasetSplit, facts: Mapping[Path, Facts], twins: Mapping[str, Collection[str]]
 ) -> set[str]:
     """Find the test videos that are trained on too, and say how many there are."""
     train, test = (
-        [(v.id, contents[v]) for v in videos if facts[v.path].readable] for videos in (data.train, data.test)
+        [(v.id, facts[v.path].sha256, v.segment) for v in videos if facts[v.path].readable]
+        for videos in (data.train, data.test)
     )
     found = leaks.leaks(train, test, twins)
     if found:

@@ -27,6 +27,8 @@ FOLDER = "folder"
 """Stands for the folder given as root."""
 _TAKEN = (NONE, "random", "demo", "all", FOLDER, FUSION, *STREAMS)
 """Words that mean something else where names of data sets do."""
+_LONGEST = 100
+"""Characters of a name, which parts of paths are made of."""
 _ASKS = {"clips.flip": "whether a video flipped from left to right keeps its label"}
 
 
@@ -89,34 +91,54 @@ def source_of(name: str) -> str | None:
     return None if known is None or known.source is None else str(known.source)
 
 
-def restore(name: str, source: str | None, root: Path | None = None) -> None:
+def restore(name: str, source: str | None, root: Path | None = None, said: str | None = None) -> None:
     """Make a data set again of what `source_of` said of it, unless that was nothing.
 
     Args:
         name: Of the data set.
         source: Where its list or folder was.
         root: Where its videos are now, if they were moved; a list that is gone is looked for there.
+        said: Where its list or folder is now, if that was moved elsewhere: a path, or `NAME=PATH`.
 
     Raises:
         InputError: It is gone, or is no longer what it was.
     """
     if source is None:
+        if said is not None:
+            raise InputError(f"{name} is no data set of your own: drop --dataset {said}.")
         return
-    path = Path(source)
-    if root is not None and not path.is_file():
-        path = root / path.name if path.suffix.lower() in SUFFIXES else root
-    if not path.exists():
+    before = Path(source)
+    if said is not None:
+        add(Path(said.removeprefix(f"{name}=")), name)
+    elif before.suffix.lower() in SUFFIXES:
+        add(_find_list(before, name, root), name)
+    elif root is None and not before.exists():
         raise InputError(
-            f"{path}, which {name} was made of, is gone: say with --root FOLDER where it is now."
+            f"{before}, which {name} was made of, is gone: bring it back, or say with --root FOLDER "
+            "where it is now."
         )
-    add(path, name)
+    else:
+        add(root or before, name)
+
+
+def _find_list(before: Path, name: str, root: Path | None) -> Path:
+    """Find a list where it was, or else in the folder that its videos are in now."""
+    for place in (before, *([] if root is None else [root / before.name])):
+        if place.exists():
+            return place
+    beside = "" if root is None else f", and not in {root}"
+    raise InputError(
+        f"{before}, which {name} was made of, is gone{beside}: bring it back, or say with --dataset PATH "
+        "where it is now, and with --root where its videos are if these were moved too."
+    )
 
 
 def _check_name(name: str, source: Path) -> None:
     rename = f"call it something else, --dataset NAME={source}"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST - 1}}}", name):
         raise InputError(
-            f"'{name}' is no name for {source}, which needs letters, digits and . _ - only: {rename}."
+            f"'{name}' is no name for {source}, which needs letters, digits and . _ - only, at most "
+            f"{_LONGEST}: {rename}."
         )
     known = DATASETS.get(name)
     words = (*_TAKEN, *CORPORA.names(), *(d.teaches for d in DATASETS))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import digest, is_text
-from i3d_lightning.video.file import Segment, VideoFile, content_of
+from i3d_lightning.video.file import Segment, VideoFile, content_of, overlap
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class DatasetSplit:
         missing_test: Ids on the official test list that have no file.
         tested_on: What the data set itself calls the part tested on.
         near_duplicates: Whether near-duplicates were looked for, so that `Video.leaked` tells of them too.
+        whole: Of a user's own list, what identifies all of it, so that its splits are known to be of one.
     """
 
     name: str
@@ -88,6 +90,7 @@ class DatasetSplit:
     missing_test: tuple[str, ...] = ()
     tested_on: str = "test"
     near_duplicates: bool = False
+    whole: str = ""
 
     @property
     def digest(self) -> str:
@@ -97,21 +100,36 @@ class DatasetSplit:
         return digest(self.classes, self.tested_on, videos, self.missing_train, self.missing_test)
 
 
-def read_lines(file: Path) -> list[tuple[str, str]]:
-    """Read the lines of a list that say something, each with where it is.
+def read_text(file: Path) -> str:
+    """Read the text of a list.
 
     Raises:
         InputError: It cannot be read, or is not UTF-8.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")  # some editors begin with a mark
+        content = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}): check the file.") from error
+    head = content[:2]
+    if head in (b"\xff\xfe", b"\xfe\xff") or b"\0" in head:  # a mark, or the other half of an ASCII letter
+        order = "be" if head[0] in (0, 0xFE) else "le"
+        raise InputError(f"{file} is UTF-16 text: convert it, by iconv -f utf-16{order} -t utf-8.")
+    try:
+        return io.TextIOWrapper(io.BytesIO(content), "utf-8-sig").read()  # some editors begin with a mark
     except UnicodeDecodeError as error:
         raise InputError(
             f"{file} is not UTF-8 text: convert it, by iconv -f latin1 -t utf-8 for one."
         ) from error
-    return [(f"{file}, line {n}", line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def read_lines(file: Path) -> list[tuple[str, str]]:
+    """Read the lines of a list that say something, each with where it is.
+
+    Raises:
+        InputError: As `read_text`.
+    """
+    lines = enumerate(read_text(file).split("\n"), 1)
+    return [(f"{file}, line {number}", line.strip()) for number, line in lines if line.strip()]
 
 
 def below(name: str, where: str) -> str:
@@ -172,16 +190,19 @@ def checked(split: DatasetSplit) -> DatasetSplit:
 
 
 def _check_apart(split: DatasetSplit) -> None:
-    """Refuse to test on moments of a file that are trained on."""
-    nothing = Segment(-math.inf, math.inf)
-    trained: dict[Path, list[Video]] = defaultdict(list)
+    """Refuse to test on moments of a file that are trained on, whatever links it is reached by.
+
+    A whole file under two names is known by its content, with its copies (see `leaks`).
+    """
+    if not any(video.segment for video in (*split.train, *split.test)):
+        return
+    real = cache(os.path.realpath)
+    trained: dict[str, list[Video]] = defaultdict(list)
     for video in split.train:
-        trained[video.path].append(video)
+        trained[real(video.path)].append(video)
     for video in split.test:
-        start, end = video.segment or nothing
-        for other in trained.get(video.path, ()):
-            begin, stop = other.segment or nothing
-            if begin < end and start < stop:
+        for other in trained.get(real(video.path), ()):
+            if (video.segment or other.segment) and overlap(video.segment, other.segment):
                 raise InputError(
                     f"{split.name} trains on {other.id} and tests on {video.id}, which overlap: mend it."
                 )

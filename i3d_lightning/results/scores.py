@@ -53,6 +53,7 @@ class Score:
         trains_by_steps: Whether its protocol trains a network, which varies with the seed.
         settings: Digest of what seeds and splits that are averaged have in common; None is unknown.
         data: Digest of the videos; None is unknown.
+        whole: Digest of the user's own list that these are a split of; None where there is none.
         near_duplicates: Whether a check had looked for near-duplicates too when it said which videos leaked.
         splits: Those that its data set has, as the run knew; of one's own, nobody else may.
         groups_known: Whether its data set knows which videos share a source, likewise; None is unknown.
@@ -72,6 +73,7 @@ class Score:
     reading: Reading = field(default_factory=Reading)
     settings: str | None = None
     data: str | None = None
+    whole: str | None = None
     near_duplicates: bool = False
     splits: tuple[int, ...] = ()
     groups_known: bool | None = None
@@ -125,6 +127,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             Reading.of(run.metrics),
             run.metrics.get("settings"),
             run.metrics.get("data"),
+            run.metrics.get("list"),
             run.metrics.get("near_duplicates", False),
             tuple(run.metrics.get("splits", ())),
             run.metrics.get("groups_known"),
@@ -141,7 +144,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             both = None
             if rgb.pretrained_by and flow.pretrained_by:
                 both = f"{rgb.pretrained_by}+{flow.pretrained_by}"
-            if rgb.data != flow.data:
+            if (rgb.data, rgb.whole) != (flow.data, flow.whole):
                 log.warning("Left out: the fusion of %s and %s: their videos differ", rgb.name, flow.name)
                 continue
             try:
@@ -166,18 +169,23 @@ def tests(found: Iterable[Score]) -> list[Score]:
 def _alike(found: Iterable[Score]) -> Iterator[Score]:
     """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ.
 
-    Of different splits, whose videos differ anyway, all must be of test videos or none.
+    Of different splits, whose videos differ anyway, all must be of test videos or none. What stands side by
+    side of a data set of one's own must be of one list, that of the first run.
     """
     firsts: dict[tuple[Any, ...], Score] = {}
     for score in sorted(found, key=lambda score: (score.experiment.split, *_seeds(score))):
+        of_list = firsts.setdefault((score.cell.dataset,), score)
+        if score.whole != of_list.whole:
+            _say_unlike("another list", score.name, of_list.name)
+            continue
         first = firsts.setdefault(score.cell, score)
         of_split = firsts.setdefault((score.cell, score.experiment.split), score)
         if score.settings != first.settings:
-            _say_unlike("settings", score.name, first.name)
+            _say_unlike("other settings", score.name, first.name)
         elif score.data != of_split.data:
-            _say_unlike("videos", score.name, of_split.name)
+            _say_unlike("other videos", score.name, of_split.name)
         elif score.tested_on != first.tested_on:
-            _say_unlike("test videos", score.name, first.name)
+            _say_unlike("other test videos", score.name, first.name)
         else:
             yield score
 
@@ -186,7 +194,7 @@ def _alike(found: Iterable[Score]) -> Iterator[Score]:
 def _say_unlike(what: str, one: str, other: str) -> None:
     """Say it once, however many tables are made."""
     log.warning(
-        "Left out: %s was run with other %s than %s (see their fingerprint.json): keep them apart by --name.",
+        "Left out: %s was run with %s than %s (see their fingerprint.json): keep them apart by --name.",
         one,
         what,
         other,

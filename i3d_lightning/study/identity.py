@@ -68,6 +68,7 @@ def run_identity(
     data: str,
     processes: int | None,
     hold_out: float = 0.0,
+    whole: str = "",
 ) -> dict[str, Any]:
     """List all that the result of a run depends on.
 
@@ -78,6 +79,7 @@ def run_identity(
         data: The digest of its videos.
         processes: How many train together, each on statistics of its own share of a batch.
         hold_out: The share of the training videos that it is tested on; 0 for a test.
+        whole: Identifies the user's own list that these videos are a split of; nothing for others.
     """
     protocol = PROTOCOLS[experiment.protocol]
     identity = {
@@ -86,6 +88,8 @@ def run_identity(
         "protocol": f"{protocol.name}, version {protocol.version}",
         "data": data,
     }
+    if whole:
+        identity["list"] = whole
     if hold_out:  # never averaged with a test, see `settings_of`
         identity["hold_out"] = float(hold_out)
     if protocol.trains_by_steps:
@@ -98,8 +102,11 @@ def run_identity(
 
 
 def settings_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """List what runs that are averaged have in common: all but seed, split, and what follows from these."""
-    own = ("experiment", "data", "weights", "new layers", "processes")
+    """List what runs that are averaged have in common: all but seed, split, and what follows from these.
+
+    Nor is a user's own list among it, which all runs of a data set have in common.
+    """
+    own = ("experiment", "data", "list", "weights", "new layers", "processes")
     return {name: value for name, value in identity.items() if name not in own}
 
 

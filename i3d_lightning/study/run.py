@@ -92,7 +92,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
     start, sha256 = ranks.by_first(lambda: _start(cell, space))
 
     def identify(recipe: Recipe, processes: int | None) -> _Resolved:
-        return _identify(cell, recipe, data_digest, sha256, processes)
+        return _identify(cell, recipe, data_digest, data.whole, sha256, processes)
 
     def resolve(holder: Holder | None = None) -> _Resolved:
         """What the result depends on, settled and required as where it was started before."""
@@ -153,14 +153,17 @@ def identity_of(cell: Cell, space: Workspace, processes: int | None) -> dict[str
         space: Where things are kept.
         processes: How many train together, None where nothing depends on it.
     """
-    _, data = _data(cell, space)
+    data, data_digest = _data(cell, space)
     _, sha256 = ranks.by_first(lambda: _start(cell, space))
-    return _identify(cell, _with_precision(cell.recipe, None), data, sha256, processes).identity
+    recipe = _with_precision(cell.recipe, None)
+    return _identify(cell, recipe, data_digest, data.whole, sha256, processes).identity
 
 
-def _identify(cell: Cell, recipe: Recipe, data: str, weights: str | None, processes: int | None) -> _Resolved:
+def _identify(
+    cell: Cell, recipe: Recipe, data: str, whole: str, weights: str | None, processes: int | None
+) -> _Resolved:
     features = features_identity(cell.experiment, recipe, weights, cell.new_layers)
-    identity = run_identity(cell.experiment, recipe, features, data, processes, cell.hold_out)
+    identity = run_identity(cell.experiment, recipe, features, data, processes, cell.hold_out, whole)
     return _Resolved(recipe, features, identity)
 
 
@@ -335,6 +338,7 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
         "identity": digest(identity),
         "settings": digest(settings_of(identity)),
         "data": identity["data"],
+        **({"list": identity["list"]} if "list" in identity else {}),
         "splits": list(DATASETS[experiment.dataset].splits),
         "groups_known": DATASETS[experiment.dataset].groups,
         **outcome.predictions.as_json(),

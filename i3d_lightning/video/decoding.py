@@ -53,7 +53,8 @@ def pairs(path: Path, *, fps: float, segment: Segment | None = None) -> int:
     """
     count = length(path, fps=fps, segment=segment) - 1
     if not count:
-        raise UnreadableVideoError(f"{path} has a single frame and therefore no flow: leave it out.")
+        what = f"The segment of {path} from {segment.start:g} to {segment.end:g} s" if segment else str(path)
+        raise UnreadableVideoError(f"{what} has a single frame and therefore no flow: leave it out.")
     return count
 
 

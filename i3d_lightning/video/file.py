@@ -34,6 +34,11 @@ class Segment(NamedTuple):
         return "t=" + ",".join(repr(time).removesuffix(".0") for time in self)
 
 
+def overlap(one: Segment | None, other: Segment | None) -> bool:
+    """Tell whether two parts of a file share a moment; None is all of it."""
+    return one is None or other is None or (one.start < other.end and other.start < one.end)
+
+
 def content_of(sha256: str, segment: Segment | None) -> str:
     """Identify what a file, or a part of it, shows: by the sha256 of the file where that is all of it."""
     return hashlib.sha256(f"{sha256}#{segment}".encode()).hexdigest() if sha256 and segment else sha256

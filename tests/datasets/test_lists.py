@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from i3d_lightning.datasets import lists, own
@@ -124,6 +127,86 @@ def test_segments_of_a_file_are_videos_of_one_group(write):
     assert len(folds) == 2  # of two files
 
 
+def test_all_of_a_file_is_one_group_whatever_it_is_called(write, tmp_path):
+    """It may lie anywhere: the group is called as the list first calls the file."""
+    (tmp_path / "link.mp4").symlink_to("b/1.mp4")
+    text = (
+        f"path,label,split,start,end\nb/1.mp4,cut,train,0,1\n{tmp_path}/b/1.mp4,sew,train,1,2\n"
+        "link.mp4,cut,train,2,3\na/1.mp4,sew,train,0,1\nb/2.mp4,sew,test,,\n"
+    )
+    split = read_dataset(own.add(write(text)).name, None, 1)
+    assert [v.group for v in split.train] == ["b/1.mp4"] * 3 + ["a/1.mp4"]
+    assert split.train[2].path == tmp_path / "link.mp4"
+
+
+def test_what_is_trained_on_is_not_tested_on_through_a_link(write, tmp_path):
+    (tmp_path / "link.mp4").symlink_to("a/1.mp4")
+    own.add(write(f"{TIMES}0,5\nlink.mp4,cut,test,4,6\n"))
+    with pytest.raises(InputError, match=r"on a/1.mp4#t=0,5 and tests on link.mp4#t=4,6, which overlap"):
+        read_dataset("clips", None, 1)
+    write(f"{TIMES}0,5\nlink.mp4,cut,test,5,6\n")
+    assert [v.id for v in read_dataset("clips", None, 1).test] == ["b/1.mp4", "link.mp4#t=5,6"]
+
+
+def test_all_of_a_list_is_identified_but_not_how_it_is_parted(write):
+    def whole(text: str) -> str:
+        return read_list(write(text)).digest
+
+    before = whole(LIST)
+    for old, new, same in (
+        ("a/1.mp4,cut,train,anna\na/2.mp4,sew,train,anna",
+         "a/2.mp4,sew,train,anna\na/1.mp4,cut,train,anna", True),
+        ("b/1.mp4,cut,train", "b/1.mp4,cut,", True),
+        ("b/1.mp4,cut,train", "b/1.mp4,sew,train", False),
+        ("b/1.mp4,cut,train,ben", "b/1.mp4,cut,train,anna", False),
+        ("b/1.mp4", "b/3.mp4", False),
+        ('"cut, twice"', "cut", False),
+    ):  # fmt: skip
+        assert old in LIST and (whole(LIST.replace(old, new)) == before) == same
+    assert read_dataset(own.add(write(LIST)).name, None, 1).whole == before
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ("-1 2 10", "-1 2 10"),
+        ("0.5 -3 10 +2", "-3 0.5 +2 10"),
+        ("1e2 9 10", "9 10 1e2"),
+        ("10 9 b", "10 9 b"),
+        ("1_0 9 ２", "1_0 9 ２"),
+        (f"{'9' * 5000} 10", f"10 {'9' * 5000}"),
+    ],
+)
+def test_classes_that_are_all_numbers_are_in_their_order(write, labels, classes):
+    rows = "".join(f"{n}.mp4,{label},train\n" for n, label in enumerate(labels.split()))
+    assert read_list(write(HEAD + rows)).classes == tuple(classes.split())
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([10.0, 2.0, -1.0], ("-1", "2", "10")),
+        ([10, 2, -1], ("-1", "2", "10")),
+        ([Decimal("10.00"), Decimal("2.00"), Decimal("-1.00")], ("-1", "2", "10")),
+        ([True, False, True], ("False", "True")),
+        (["x", "10", "9"], ("10", "9", "x")),
+        ([1.0, 2.5, 3.0], "row 2 has the label 2.5, which is neither text nor a whole number"),
+        ([b"x", b"y", b"x"], "row 1 has the label b'x', which is neither"),
+        ([["x"], ["y"], ["x"]], r"row 1 has the label \['x'\], which is neither"),
+        ([1.0, None, 3.0], "row 2 has no label"),
+    ],
+)
+def test_labels_of_parquet_are_text_or_whole_numbers(tmp_path, labels, classes):
+    file = tmp_path / "clips.parquet"
+    paths = [f"{n}.mp4" for n in range(3)]
+    pq.write_table(pa.table({"path": paths, "label": labels, "split": ["train", "train", "test"]}), file)
+    if isinstance(classes, tuple):
+        assert read_list(file).classes == classes
+    else:
+        with pytest.raises(InputError, match=classes):
+            read_list(file)
+
+
 def test_paths_begin_at_the_root_that_is_said_or_are_absolute(write, tmp_path, touch):
     touch(tmp_path / "videos", ["x.mp4"])
     own.add(write(f"path,label,split\nx.mp4,a,train\n{tmp_path}/a/1.mp4,b,test\n"))
@@ -133,6 +216,7 @@ def test_paths_begin_at_the_root_that_is_said_or_are_absolute(write, tmp_path, t
 
 HEAD = "path,label,split\n"
 BOTH = f"{HEAD}a/1.mp4,cut,train\nb/1.mp4,sew,test\n"
+PARTS = "path,label,split,group,start,end\nb/1.mp4,sew,test,,,\na/1.mp4,cut,train,"
 TIMES = "path,label,split,start,end\nb/1.mp4,sew,test,,\na/1.mp4,cut,train,"
 
 
@@ -168,7 +252,13 @@ TIMES = "path,label,split,start,end\nb/1.mp4,sew,test,,\na/1.mp4,cut,train,"
         (f"{BOTH}a/2\x01.mp4,cut,train\n", "line 4 has the path .* which is no text"),
         (f'{BOTH}"a/2.mp4,cut,train\n', "is no CSV list"),
         (BOTH.replace("cut", "café").encode("latin1"), "is not UTF-8 text: convert it"),
-        (BOTH.encode("utf-16"), "is not UTF-8 text"),
+        (BOTH.encode("utf-16"), "is UTF-16 text: convert it, by iconv -f utf-16le -t utf-8"),
+        (BOTH.encode("utf-16-be"), "is UTF-16 text: convert it, by iconv -f utf-16be -t utf-8"),
+        (f"{HEAD}a/1.mp4,1,train\na/2.mp4,2,test\nb/1.mp4,01,test\n",
+         "line 4 has the label '01', and line 2 the same number as '1': write it in one way"),
+        (f"{PARTS}p,0,1\na/1.mp4,sew,train,,1,2\n",
+         "line 4 and line 3 are of one file, a/1.mp4, but say different groups, none and 'p': say"),
+        (f"{PARTS}p,0,1\na/1.mp4,sew,train,q,1,2\n", "different groups, 'q' and 'p'"),
         (f"{TIMES}2,1\n", "line 3 begins at 2 s and ends at 1 s"),
         (f"{TIMES}1,1\n", "line 3 begins at 1 s and ends at 1 s"),
         (f"{TIMES}-1,1\n", "line 3 begins at -1 s"),

@@ -66,6 +66,11 @@ def test_names_are_parts_of_paths_and_hide_nothing(home):
     for name in ("a/b", "a b", "..", "a+b"):
         with pytest.raises(InputError, match=rf"'{re.escape(name)}' is no name for"):
             own.named(f"{name}=clips.csv")
+    for stem in ("n" * 101, "n" * 245):
+        shutil.copy("clips.csv", f"{stem}.csv")
+        with pytest.raises(InputError, match=rf"'{stem}' is no name for .* only, at most 100: call"):
+            own.named(f"{stem}.csv")
+    assert own.named(f"{'n' * 100}=clips.csv") == "n" * 100
 
 
 def test_two_of_one_name_are_refused(home):
@@ -114,10 +119,34 @@ def test_what_another_process_is_told_is_enough(home):
     del DATASETS._known["mine"]
     (home / "moved").mkdir()
     (home / "clips.csv").rename(home / "moved" / "clips.csv")
-    with pytest.raises(InputError, match="which mine was made of, is gone: say with --root"):
+    with pytest.raises(
+        InputError, match="which mine was made of, is gone: bring it back, or say with --dataset PATH where"
+    ):
         own.restore("mine", said)
+    with pytest.raises(
+        InputError, match="is gone, and not in one: bring it back, or say with --dataset PATH where it is now"
+    ):
+        own.restore("mine", said, Path("one"))
     own.restore("mine", said, home / "moved")
     assert DATASETS["mine"].source == home / "moved" / "clips.csv"
+    (home / "moved" / "clips.csv").rename(home / "moved" / "v2.csv")
+    for place in ("moved/v2.csv", "mine=moved/v2.csv"):
+        del DATASETS._known["mine"]
+        own.restore("mine", said, Path("one"), place)
+        assert DATASETS["mine"].source == home / "moved" / "v2.csv"
+    with pytest.raises(InputError, match=r"moved/v3.csv does not exist"):
+        own.restore("mine", said, None, "moved/v3.csv")
+    del DATASETS._known["mine"]
+    own.restore("mine", str(home / "gone"), Path("two"))
+    assert DATASETS["mine"].root == home / "two"
+    with pytest.raises(
+        InputError, match=r"gone, which mine was made of, is gone: bring .* with --root FOLDER"
+    ):
+        own.restore("mine", str(home / "gone"))
+    with pytest.raises(InputError, match="nowhere does not exist: give a list, or a folder"):
+        own.restore("mine", str(home / "one"), Path("nowhere"))
+    with pytest.raises(InputError, match=r"ucf101 is no data set of your own: drop --dataset moved/v2.csv"):
+        own.restore("ucf101", None, None, "moved/v2.csv")
 
 
 # ----------------------------------------------------------------------- real videos, and segments of them
@@ -138,6 +167,7 @@ def films(tmp_path) -> Path:
 def test_segments_are_videos_with_contents_of_their_own(films, tmp_path, caplog):
     (films / "clips.csv").write_text(
         f"{HEAD}x.mkv,a,train,0,1.5\nx.mkv,b,train,1.5,3\ny.mkv,a,train,,\nz.mkv,b,test,1.5,3\nz.mkv,a,test,3,4\n"
+        "z.mkv,a,test,0.5,1\n"
     )
     name = own.add(films / "clips.csv").name
     made = load_manifest(name, None, 1, tmp_path / "manifests")
@@ -145,9 +175,10 @@ def test_segments_are_videos_with_contents_of_their_own(films, tmp_path, caplog)
     assert [v.segment for v in train] == [Segment(0, 1.5), Segment(1.5, 3), None]
     assert train[0].sha256 == train[1].sha256 == test[0].sha256
     assert len({v.content for v in train}) == 3
-    assert test[0].content == train[1].content and [v.leaked for v in test] == [True, False]
+    assert test[0].content == train[1].content
+    assert [v.leaked for v in test] == [True, False, True]  # the last shares moments with another part
     assert made.digest == made.data.digest
-    assert [v.file.segment for v in test] == [Segment(1.5, 3), Segment(3, 4)]
+    assert [v.file.segment for v in test] == [Segment(1.5, 3), Segment(3, 4), Segment(0.5, 1)]
     again = load_manifest(name, None, 1, tmp_path / "manifests")
     assert again.data == made.data
     (films / "clips.csv").write_text((films / "clips.csv").read_text().replace("0,1.5", "0,1.48"))
@@ -180,14 +211,16 @@ def test_check_and_preview_look_at_segments(films, tmp_path, monkeypatch):
     monkeypatch.chdir(films)
     (films / "clips.csv").write_text(
         f"{HEAD}x.mkv,a,train,0,1.5\nx.mkv,b,train,1.5,3\ny.mkv,a,train,0,2\nz.mkv,b,test,1.5,3\ny.mkv,b,test,2,4\n"
+        "z.mkv,a,test,0.5,1.25\n"
     )
     report = check(own.named("clips.csv"), None, [], tmp_path / "manifests")
     assert {(f.kind, f.video, f.other) for f in report.faults} == {
         ("leak", "z.mkv#t=1.5,3", "x.mkv#t=1.5,3"),
+        ("leak", "z.mkv#t=0.5,1.25", "x.mkv#t=0,1.5"),
         ("group", "y.mkv", ""),
     }
     main(["data", "check", "--dataset=clips.csv", "--fail_on=none", "--json"])
-    assert Path("cache/checks/clips.jsonl").read_text().count('"leak"') == 1
+    assert Path("cache/checks/clips.jsonl").read_text().count('"leak"') == 2
     sheets = []
     for text, name in ((HEAD + "x.mkv,a,train,0,1.5\ny.mkv,b,test,,\n", "parts"), (LATER, "later")):
         (films / f"{name}.csv").write_text(text)

@@ -6,7 +6,7 @@ import pytest
 
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.recipe import Recipe, compose, digest
-from i3d_lightning.study.identity import features_identity, run_identity
+from i3d_lightning.study.identity import features_identity, run_identity, settings_of
 
 FIXED = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
 
@@ -56,3 +56,10 @@ def test_of_these_any_other_value_counts(clips):
     for usual, changed in zip(identities({}), identities(clips), strict=True):
         assert usual != changed
         assert changed["clips"].items() >= clips.items()
+
+
+def test_a_list_of_ones_own_is_in_the_identity_and_settings_of_others_stay():
+    features, without = identities({})
+    known = run_identity(FIXED, Recipe(), features, "data", None, whole="all of it")
+    assert known == {**without, "list": "all of it"}
+    assert settings_of(known) == settings_of(without)

@@ -18,7 +18,8 @@ from i3d_lightning.cli.main import main
 from i3d_lightning.datasets import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.registry import import_plugins
-from i3d_lightning.results.runs import load_run
+from i3d_lightning.results.runs import collect, load_run
+from i3d_lightning.results.scores import Index, scores
 from i3d_lightning.study.grid import read_grid
 from i3d_lightning.study.planner import load_cell, plan, save_cell
 from i3d_lightning.study.workspace import Workspace
@@ -94,19 +95,61 @@ def test_a_run_is_repeated_where_nobody_knows_its_data_set(home, capsys):
 
 
 def test_a_list_that_was_moved_is_asked_for(home, capsys):
-    (home / "moved").mkdir()
+    """It may be moved with its videos, or lie in a folder of lists apart from them."""
+    ask = ["rerun", f"parts-1/{RUN}", "--dry_run=true"]
+    (home / "moved" / "lists").mkdir(parents=True)
     for name in ("parts.csv", "films"):
         shutil.move(home / name, home / "moved" / name)
     try:
         with pytest.raises(SystemExit):
-            main(["rerun", f"parts-1/{RUN}"])
-        assert "which parts was made of, is gone: say with --root" in capsys.readouterr().err
-        main(["rerun", f"parts-1/{RUN}", "--root=moved", "--dry_run=true"])
-        assert "can be repeated" in capsys.readouterr().out
+            main(ask)
+        assert (
+            "which parts was made of, is gone: bring it back, or say with --dataset PATH"
+            in capsys.readouterr().err
+        )
+        main([*ask, "--root=moved"])
+        shutil.move(home / "moved" / "parts.csv", home / "moved" / "lists" / "v2.csv")
+        del DATASETS._known["parts"]
+        with pytest.raises(SystemExit):
+            main([*ask, "--root=moved"])
+        assert (
+            "is gone, and not in moved: bring it back, or say with --dataset PATH" in capsys.readouterr().err
+        )
+        main([*ask, "--root=moved", "--dataset=moved/lists/v2.csv"])
+        assert capsys.readouterr().out.count("can be repeated") == 1
     finally:
-        for name in ("parts.csv", "films"):
-            shutil.move(home / "moved" / name, home / name)
-        (home / "moved").rmdir()
+        shutil.move(home / "moved" / "lists" / "v2.csv", home / "parts.csv")
+        shutil.move(home / "moved" / "films", home / "films")
+        shutil.rmtree(home / "moved")
+
+
+def test_a_list_that_was_changed_is_never_averaged_with_what_it_was(home, capsys, caplog):
+    """Between its splits, so that no split was run on both; and what was run on it is not run again."""
+    before = (home / "parts.csv").read_text()
+    argv = [*EXPERIMENT, "--protocol=fixed", "--dataset=parts.csv", "--weights=w.safetensors",
+            "--name=changed", *(f for f in FLAGS if "flip" not in f)]  # fmt: skip
+    shutil.copytree(home / "runs" / "parts-1", home / "runs" / "changed" / "parts-1")
+    try:
+        (home / "parts.csv").write_text(
+            before.replace("Red", "?").replace("Green", "Red").replace("?", "Green")
+        )
+        main([*argv, "--split=2"])
+        with pytest.raises(SystemExit):
+            main([*argv, "--split=1"])
+        said = capsys.readouterr().err
+        assert "holds a run with other settings (data was" in said and "; list was" in said
+        with pytest.raises(SystemExit):
+            main(["rerun", f"parts-2/{RUN}", "--dry_run=true"])
+        assert "is not what parts-2/small-rgb/kinetics/fixed/seed0 saw" in capsys.readouterr().err
+    finally:
+        (home / "parts.csv").write_text(before)
+        found = scores(collect(home / "runs" / "changed"))
+        shutil.rmtree(home / "runs" / "changed")
+    assert {s.experiment.split for s in found} == {1, 2}
+    assert [summary.splits for summary in Index(found)] == [(1,)]
+    assert "parts-2/small-rgb/kinetics/fixed/seed0 was run with another list than parts-1/" in caplog.text
+    unchanged = scores(r for r in collect(home / "runs") if r.experiment.dataset == "parts")
+    assert [summary.splits for summary in Index(unchanged)] == [(1,), (2,), (1, 2)]
 
 
 def test_a_planned_cell_is_loaded_where_nobody_knows_its_data_set(home, caplog):

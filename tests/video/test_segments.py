@@ -68,6 +68,14 @@ def test_beyond_the_end_it_is_refused_but_for_rounding(make_video, numbers):
             length(path, fps=25.0, segment=segment)
 
 
+def test_one_of_a_single_frame_has_no_flow_and_says_which(make_video):
+    path = make_video(frames=50)
+    with pytest.raises(
+        UnreadableVideoError, match=r"^The segment of \S* from 1 to 1.04 s has a single frame"
+    ):
+        pairs(path, fps=25.0, segment=Segment(1.0, 1.04))
+
+
 def test_what_a_file_lacks_elsewhere_is_no_damage_of_it(make_video, numbers):
     path = make_video("clip.avi", "mpeg4", "yuv420p", frames=100, g="1", b="2000000")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -229,7 +229,10 @@ def on_tiny_data(argv: list[str]) -> list[str]:
 QUICK = [
     (name, line)
     for name, line in COMMANDS
-    if re.search(r"i3d (predict|flow|features .*actionformer|architectures .|weights|data check --dataset surgery)", line)
+    if re.search(
+        r"i3d (predict|flow|features .*actionformer|architectures .|weights|data check --dataset surgery)",
+        line,
+    )
     or ("make experiment PROTOCOL=fixed DATASET=" in line and "STREAM=rgb" in line)
     or ("PROTOCOL=fixed" in line and "rgb=" in line)
 ]

@@ -101,7 +101,8 @@ def _listed(path: Path) -> Iterator[str]:
 def _column(path: Path, text: str) -> list[str]:
     """The column `path` of a CSV, whose header is read as that of one's own list (see `datasets.lists`)."""
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True) if row]
+        reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+        rows = [row for row in reader if any(row)]
     except csv.Error as error:
         raise InputError(f"{path} is no CSV list ({error}): mend it.") from error
     names = [name.strip().lower() for name in rows[0]] if rows else []

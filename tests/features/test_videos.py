@@ -70,6 +70,7 @@ def test_two_videos_of_one_id_are_refused_by_name(folder):
         ("list.csv", "file,label\na,b\n", "list.csv has no column 'path'"),
         ("list.csv", "path,Start,end\na.mp4,0,1\n", "list.csv has a column 'start', .* cut segments into"),
         ("list.csv", f"path\n{'x' * 140_000}.mp4\n", "list.csv is no CSV list .field larger than"),
+        ("list.csv", 'path\n"a.mp4\n', "list.csv is no CSV list .unexpected end of data"),
         ("list.csv", "path, Path\na,b\n", "list.csv has no column 'path', or two"),
         ("list.txt", ".\n", "'.' is listed, but is the path of a folder"),
         ("list.txt", "/\n", "'/' is listed, but is the path of a folder"),

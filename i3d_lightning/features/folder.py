@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from i3d_lightning import lease
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import InputError, cannot_write
+from i3d_lightning.features.records import Record, located, read_record, write_record
 from i3d_lightning.files import write_atomically
 from i3d_lightning.recipe import plain
+from i3d_lightning.video.file import VideoFile
+
+log = logging.getLogger(__name__)
 
 ABOUT = "features.json"
 LEFT_OUT = "left_out.json"
@@ -24,13 +31,16 @@ NOT_COMPARED = ("software", "weights_from", "warnings")
 PARTS = ".parts"
 """Folder of the leases of those who fill the folder."""
 
+RECORDS = ".videos"
+"""Folder that says, for each id, which content its features are of."""
+
 
 class FeatureFolder:
     """A folder of features of one kind, which several processes may fill.
 
     Beside the features it holds `features.json`, which says what they are; `missing_files.txt`, which names
-    the videos that have none, one id a line as OpenTAD reads it; and `left_out.json`, which says why, and of
-    which videos only a part could be read.
+    the videos that have none, one id a line as OpenTAD reads it; `left_out.json`, which says why, and of
+    which videos only a part could be read; and a record of each video, see `records`.
 
     Args:
         root: The folder.
@@ -57,7 +67,7 @@ class FeatureFolder:
                         f"{stray} is there, but no {ABOUT} that says what it was made with: choose another "
                         "folder."
                     )
-                _write_json(path, ours)
+                _write(path, _as_json(ours).encode())
         theirs = _read_json(path)
         different = [
             f"{key} {theirs.get(key)!r} instead of {ours.get(key)!r}"
@@ -78,25 +88,93 @@ class FeatureFolder:
 
         Several processes may: each changes only what it has seen itself.
         """
-        path = self.root / LEFT_OUT
         with lease.held(self.root, f"{self.root}"):
-            before = _read_json(path) if path.exists() else {}
-            after = {
-                "missing": _changed(before.get("missing", {}), missing or {}),
-                "partly_read": _changed(before.get("partly_read", {}), partly or {}),
-            }
-            if after != before:
-                _write_json(path, after)
-            names = "".join(f"{name}\n" for name in after["missing"])
-            list_ = self.root / MISSING
-            if not list_.exists() or list_.read_text(encoding="utf-8") != names:
-                write_atomically(list_, lambda file: file.write(names.encode()))
+            before = self.left_out()
+            after = _changed(before[0], missing or {}), _changed(before[1], partly or {})
+            _keep(self.root / LEFT_OUT, _as_json({"missing": after[0], "partly_read": after[1]}))
+            _keep(self.root / MISSING, "".join(f"{name}\n" for name in after[0]))
 
     def left_out(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Say why videos have no features, and of which only a part was read, by id."""
+        """Say why videos have no features, and of which only a part was read, by id.
+
+        Where that cannot be told any more nothing is said, but for a warning: whoever meets a video again
+        notes it again.
+
+        Raises:
+            InputError: It is there, but cannot be read.
+        """
         path = self.root / LEFT_OUT
-        found = _read_json(path) if path.exists() else {}
-        return found.get("missing", {}), found.get("partly_read", {})
+        if not path.exists():
+            return {}, {}
+        raw = _read(path)
+        try:
+            found = json.loads(raw)
+            missing, partly = (dict(found[name].items()) for name in ("missing", "partly_read"))
+            if all(isinstance(why, str) for why in (*missing.values(), *partly.values())):
+                return missing, partly
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            pass
+        log.warning(
+            "%s is damaged and begun anew: what it said of videos of other parts or sources comes back once "
+            "these are given again.",
+            path,
+        )
+        return {}, {}
+
+    def record(self, video: str) -> Record | None:
+        """What is known of the features of a video, by its id; None where nothing is.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        return read_record(self.record_of(video))
+
+    def keep(self, video: str, record: Record) -> None:
+        """Note what is known of the features of a video, by its id.
+
+        Raises:
+            InputError: The place cannot be written to, or is full.
+        """
+        write_record(self.record_of(video), record)
+
+    def write(
+        self, video: str, file: VideoFile, values: Mapping[Path, np.ndarray], partly: str | None
+    ) -> None:
+        """Write features `t c` as .npy files, each whole or not at all.
+
+        What they are of is written first, so that nothing is ever there of which nobody knows that.
+
+        Args:
+            video: The id.
+            file: The video as it was read, with its sha256.
+            values: What belongs into each file.
+            partly: How much of it could be read, where that was not all.
+
+        Raises:
+            InputError: The place cannot be written to, or is full.
+        """
+        raws = {path: _npy(array) for path, array in values.items()}
+        sums = {path.relative_to(self.root).as_posix(): hashlib.sha256(raw) for path, raw in raws.items()}
+        features = {name: found.hexdigest() for name, found in sums.items()}
+        self.keep(video, Record(located(file), features, partly))
+        for path, raw in raws.items():
+            _write(path, raw)
+
+    def discard(self, video: str, files: Iterable[Path]) -> None:
+        """Take away the features of a video, and what is known of them.
+
+        Raises:
+            InputError: They cannot be deleted.
+        """
+        for path in (*files, self.record_of(video)):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+
+    def record_of(self, video: str) -> Path:
+        """Where the record of a video is."""
+        return self.root / RECORDS / f"{video}.json"
 
 
 def _changed(before: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -104,38 +182,42 @@ def _changed(before: Mapping[str, str], changes: Mapping[str, str | None]) -> di
     return {name: after[name] for name in sorted(after) if after[name] is not None}  # type: ignore[misc]
 
 
-def _write_json(path: Path, content: Any) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+def _keep(path: Path, text: str) -> None:
+    """Write a text where another is there, or none."""
+    raw = text.encode()
+    if not path.exists() or _read(path) != raw:
+        _write(path, raw)
+
+
+def _write(path: Path, raw: bytes) -> None:
+    write_atomically(path, lambda file: file.write(raw))
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    raw = _read(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): restore it, or choose another folder.") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} was not written here: choose another folder.")
     return found
 
 
-def write_features(path: Path, values: np.ndarray) -> None:
-    """Write features `t c` as a .npy file, whole or not at all.
-
-    Raises:
-        InputError: The place cannot be written to, or is full.
-    """
-    write_atomically(path, lambda file: np.save(file, values, allow_pickle=False))
-
-
-def is_whole(path: Path, shape: tuple[int, int]) -> bool:
-    """Say whether a file holds float32 of a shape, to its last byte."""
+def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            if np.lib.format.read_magic(file) != (1, 0):
-                return False
-            found, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-            size = file.tell() + 4 * shape[0] * shape[1]
-        return (found, fortran, dtype) == (shape, False, np.float32) and path.stat().st_size == size
-    except (OSError, ValueError):
-        return False
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): check it, or choose another folder."
+        ) from error
+
+
+def _npy(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from i3d_lightning.errors import InputError, UnreadableVideoError
-from i3d_lightning.features.folder import FeatureFolder, is_whole, write_features
+from i3d_lightning.features.folder import FeatureFolder
 from i3d_lightning.features.layouts import Layout
 from i3d_lightning.features.progress import Meter
+from i3d_lightning.features.records import Record, located
 from i3d_lightning.features.streams import FeatureStream
 from i3d_lightning.features.videos import Listed
 from i3d_lightning.features.windows import Sliding, Windows, ahead
@@ -57,23 +58,29 @@ class Extracted:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Frames of a video; None where its features are there or its last stretch was given."""
+    """Frames of a video."""
 
-    video: Listed
     windows: Windows
-    start: int = 0
-    count: int = 0
-    frames: Tensor | None = None
-    is_there: bool = False
-    partly: str | None = None
+    start: int
+    count: int
+    frames: Tensor
 
 
 @dataclass(frozen=True)
-class _Failure:
-    """A video that has no features, and why."""
+class _End:
+    """A video that was read to its end; or whose features are there; or that has none.
+
+    Attributes:
+        video: Which.
+        file: Its file as it was read, where it was.
+        partly: Of a video of which only a part could be read: how much.
+        why: Why it has no features.
+    """
 
     video: Listed
-    why: str
+    file: VideoFile | None = None
+    partly: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,33 +143,37 @@ class Job:
         return [self.folder.root / self.layout.file.format(id=video.id, stream=name) for name in names]
 
     def run(self, videos: Sequence[Listed], meter: Meter) -> Extracted:
-        """Compute what is missing."""
-        missing, partly = self.folder.left_out()
+        """Compute what is missing.
+
+        Raises:
+            InputError: Features that are there are of another video, or nothing says of which.
+        """
+        self._refuse_others(videos)
         self.folder.update()
+        missing, partly = self.folder.left_out()
         computed = there = 0
         windows: _InProgress | None = None
         with meter, closing(ahead(self._read(videos))) as items:
             for item in items:
-                name = item.video.id
-                if isinstance(item, _Failure):
-                    log.warning("No features: %s", item.why)
-                    self.folder.update({name: item.why}, {name: None})
-                    missing, windows = {**missing, name: item.why}, None
-                    meter.add(videos=1)
-                    continue
-                if item.frames is not None:
+                if isinstance(item, _Stretch):
                     windows = windows or _InProgress(self, item.windows)
                     windows.add(item, meter)
                     continue
-                if windows is not None:
-                    self._write(item.video, windows.values(item.video))
+                name = item.video.id
+                if item.file is not None:
+                    assert windows is not None
+                    self._write(item.video, item.file, windows.values(item.video), item.partly)
                     if item.partly:
                         log.warning("Features are of %s only: %s", item.partly, item.video.path)
-                    windows = None
-                if name in missing or item.partly or (name in partly and not item.is_there):
-                    self.folder.update({name: None}, {} if item.is_there else {name: item.partly})
-                there, computed = there + item.is_there, computed + (not item.is_there)
-                meter.add(videos=1, computed=not item.is_there)
+                    computed += 1
+                elif item.why is None:
+                    there += 1
+                else:
+                    log.warning("No features: %s", item.why)
+                if (missing.get(name), partly.get(name)) != (item.why, item.partly):
+                    self.folder.update({name: item.why}, {name: item.partly})
+                windows = None
+                meter.add(videos=1, computed=item.file is not None)
         missing, partly = self.folder.left_out()
         mine = {video.id for video in videos}
         return Extracted(
@@ -173,27 +184,28 @@ class Job:
             {name: how for name, how in partly.items() if name in mine},
         )
 
-    def _read(self, videos: Sequence[Listed]) -> Generator[_Stretch | _Failure, None, None]:
-        """Read what is missing, stretch by stretch; each video ends with one without frames, or fails."""
+    def _read(self, videos: Sequence[Listed]) -> Generator[_Stretch | _End, None, None]:
+        """Read what is missing, stretch by stretch; each video comes to its end, or fails."""
         for video in videos:
             try:
                 with watched() as seen:
                     file = VideoFile.of(video.path)
-                    windows = self._windows(file)
-                    if self._is_there(video, len(windows)):
-                        yield _Stretch(video, windows, is_there=True)
+                    if record := self._there(video, file):
+                        yield _End(video, partly=record.partly)
                         continue
+                    windows = self._windows(file)
+                    file = replace(file, sha256=file.content)
                     if windows.length < self.clip:
                         log.warning("%s is shorter than a window and is looped to one.", video.path)
                     for start, count in windows.stretches():
                         frames = self.streams[0].source.read(file, start, count + self.sees_pairs)
-                        yield _Stretch(video, windows, start, count, frames)
+                        yield _Stretch(windows, start, count, frames)
                     file.check()
-                yield _Stretch(video, windows, partly=str(seen.damage) if seen.damage else None)
+                yield _End(video, file, str(seen.damage) if seen.damage else None)
             except UnreadableVideoError as error:
-                yield _Failure(video, str(error))
+                yield _End(video, why=str(error))
             except ChangedFileError:
-                yield _Failure(video, f"{video.path} changed while it was read: run the command again.")
+                yield _End(video, why=f"{video.path} changed while it was read: run the command again.")
 
     def _windows(self, file: VideoFile) -> Windows:
         length = (decoding.pairs if self.sees_pairs else decoding.length)(
@@ -207,15 +219,51 @@ class Job:
             )
         return windows
 
-    def _is_there(self, video: Listed, count: int) -> bool:
-        sizes = [one.size for one in self.streams]
-        sizes = [sum(sizes)] if self.layout.joins else sizes
-        return all(is_whole(file, (count, size)) for file, size in zip(self.files(video), sizes, strict=True))
+    def _refuse_others(self, videos: Sequence[Listed]) -> None:
+        """Refuse to replace features of other videos, before anything is computed."""
+        for video in videos:
+            left = next(filter(Path.exists, self.files(video)), None)
+            if left is None:
+                continue
+            record, file = self.folder.record(video.id), VideoFile.of(video.path)
+            if record is None:
+                raise InputError(
+                    f"{left} is there, but {self.folder.record_of(video.id)} does not say of which "
+                    "video: bring the latter from where the features were made, or take the former away."
+                )
+            if record.video.path != located(file).path and record.of(file) is None:
+                raise InputError(
+                    f"{left} has the features of {record.video.path}, of which {video.path} is no copy: "
+                    "choose another folder, or rename it."
+                )
 
-    def _write(self, video: Listed, values: Sequence[np.ndarray]) -> None:
+    def _there(self, video: Listed, file: VideoFile) -> Record | None:
+        """Find the features of a video, if they are there and whole; what else is there is taken away.
+
+        So no features outlive the content that they are of, even if what replaced it cannot be read.
+        """
+        files, record = self.files(video), self.folder.record(video.id)
+        found = record.of(file) if record else None
+        broken = [one for one in files if found is None or not found.holds(self.folder.root, one)]
+        if found is not None and not broken:
+            if found != record:
+                self.folder.keep(video.id, found)
+            return found
+        if left := next(filter(Path.exists, broken), None):
+            what = (
+                f"{left} is damaged"
+                if found or not record
+                else f"{video.path} has another content than {left} is of"
+            )
+            log.warning("%s: its features are computed anew.", what)
+        self.folder.discard(video.id, files)
+        return None
+
+    def _write(
+        self, video: Listed, file: VideoFile, values: Sequence[np.ndarray], partly: str | None
+    ) -> None:
         values = [np.concatenate(values, axis=1)] if self.layout.joins else values
-        for file, features in zip(self.files(video), values, strict=True):
-            write_features(file, features)
+        self.folder.write(video.id, file, dict(zip(self.files(video), values, strict=True)), partly)
 
 
 class _InProgress:

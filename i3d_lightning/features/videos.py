@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from pathlib import Path, PurePosixPath
 from i3d_lightning.datasets.folder import SUFFIXES, walk
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import is_text
+
+LONGEST, DEEPEST = 255 - len("_joint.npy"), 2048
+"""Bytes that a name, and a path of names, may have, so that file systems take those of its features."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,9 @@ class Listed:
 def find_videos(source: Path, flat: bool) -> list[Listed]:
     """List videos by their ids: those at any depth of a folder, those on a list, or the only one.
 
-    A list is a CSV file with a column `path`, or a text with a path on each line; paths are relative to the
-    folder that it lies in. Files on it that are not there stay: they are to be named as missing.
+    A list is a CSV file with a column `path`, and none of `start` and `end`, or a text with a path on each
+    line; paths are relative to the folder that it lies in. Files on it that are not there stay: they are to
+    be named as missing.
 
     Args:
         source: The folder, list or video.
@@ -70,28 +75,47 @@ def _is_video(path: Path) -> bool:
 
 
 def _id(name: Path, flat: bool) -> str:
+    if name.name in ("", ".."):
+        raise InputError(f"'{name}' is listed, but is the path of a folder: list the videos in it.")
     outside = name.is_absolute() or ".." in name.parts  # where it lies says nothing of where features belong
     found = name.stem if flat or outside else PurePosixPath(name).with_suffix("").as_posix()
-    if not is_text(found):
+    if not is_text(found) or "\0" in str(name):
         raise InputError(f"{str(name)!r} has a character in its name that no list can hold: rename it.")
+    if len(found.encode()) > DEEPEST or any(len(part.encode()) > LONGEST for part in found.split("/")):
+        raise InputError(f"The name {str(name)[:50]}... is too long to call features by: shorten it.")
     return found
 
 
 def _listed(path: Path) -> Iterator[str]:
     """The paths on a list, each as it is written."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is neither a video ({', '.join(sorted(SUFFIXES))}) nor a list of them in UTF-8."
         ) from error
-    if path.suffix.lower() != ".csv":
-        yield from filter(None, map(str.strip, lines))
-        return
-    rows = csv.DictReader(lines)
-    if "path" not in (rows.fieldnames or ()):
-        raise InputError(f"{path} has no column 'path': its first line must name it.")
-    yield from filter(None, ((row["path"] or "").strip() for row in rows))
+    paths = _column(path, text) if path.suffix.lower() == ".csv" else text.splitlines()
+    return filter(None, map(str.strip, paths))
+
+
+def _column(path: Path, text: str) -> list[str]:
+    """The column `path` of a CSV, whose header is read as that of one's own list (see `datasets.lists`)."""
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+        rows = [row for row in reader if any(row)]
+    except csv.Error as error:
+        raise InputError(f"{path} is no CSV list ({error}): mend it.") from error
+    names = [name.strip().lower() for name in rows[0]] if rows else []
+    if names.count("path") != 1:
+        raise InputError(f"{path} has no column 'path', or two: its first line must name it.")
+    for name in ("start", "end"):
+        if name in names:
+            raise InputError(
+                f"{path} has a column '{name}', but features are of whole files: cut segments into files of "
+                "their own and list these."
+            )
+    place = names.index("path")
+    return [row[place] for row in rows[1:] if place < len(row)]
 
 
 def read_part(text: str) -> tuple[int, int]:

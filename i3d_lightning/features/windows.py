@@ -1,4 +1,4 @@
-"""Windows over a video, of frames that are each decoded once, a stretch at a time."""
+"""Windows over a video, whose frames are read in stretches, each asked for once however windows overlap."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from torch import Tensor
 T = TypeVar("T")
 
 STRETCH = 512
-"""Frames decoded at a time: of 256 px about 130 MB, and longer than what lies between two keyframes."""
+"""Frames read at a time: of 256 px about 130 MB. Decoding begins at the keyframe before them, and what lies
+between is decoded again: the longer a stretch, the less."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Windows:
     def stretches(self) -> Iterator[tuple[int, int]]:
         """Part the frames that are seen into stretches: the first frame and the number of each."""
         seen = min(self.clip, self.length)
-        if self.step < self.clip:
+        if self.step <= self.clip:
             spans = [(0, (len(self) - 1) * self.step + seen)] if len(self) else []
         else:
             spans = [(number * self.step, number * self.step + seen) for number in range(len(self))]

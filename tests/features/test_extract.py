@@ -33,6 +33,7 @@ from i3d_lightning.networks.adapter import AdaptedNetwork
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Clips, Training
 from i3d_lightning.training.streams import prepare
+from i3d_lightning.video import file as file_
 from i3d_lightning.video.decoding import read_clip
 from i3d_lightning.video.file import VideoFile
 from i3d_lightning.weights import create_model, save_weights
@@ -126,6 +127,104 @@ def test_what_is_whole_stays_and_what_is_damaged_is_computed_again(videos, colou
     assert [file.read_bytes() for file in files] == whole
     assert files[3].stat().st_mtime_ns == times[3]
     assert counted(go(videos, colours)) == (0, 4, [])
+
+
+def test_damage_that_leaves_the_size_is_noticed_too(videos, colours, caplog):
+    go(videos, colours)
+    file = videos.parent / "features/class0/v0.npy"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-40] + bytes(40))
+    assert counted(go(videos, colours)) == (1, 3, [])
+    assert file.read_bytes() == whole
+    assert "class0/v0.npy is damaged: its features are computed anew" in caplog.text
+
+
+def test_another_video_is_not_taken_for_one_whose_features_are_there(videos, colours):
+    """Of one length or of another, whether it can be read or not; a copy of it is taken for it."""
+    video, other = videos / "class0/v0.avi", videos / "class1/v1.avi"
+    folder, given = videos.parent / "features", {"weights": colours, "clip": 4, "step": 2}
+    extract_features(video, folder, **given)
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    elsewhere = videos / "elsewhere/v0.avi"
+    elsewhere.parent.mkdir()
+    for content in (other.read_bytes(), video_of(videos / "long.avi", 25).read_bytes(), b"no video"):
+        elsewhere.write_bytes(content)
+        with pytest.raises(InputError, match=f"v0.npy has the features of {video}, of which {elsewhere} is"):
+            extract_features(elsewhere, folder, **given)
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    elsewhere.write_bytes(video.read_bytes())
+    assert extract_features(elsewhere, folder, **given).there == 1
+
+
+def test_a_video_whose_content_changed_is_computed_anew(videos, colours, caplog):
+    video, file = videos / "class0/v0.avi", videos.parent / "features/class0/v0.npy"
+    go(videos, colours)
+    video.write_bytes((videos / "class1/v1.avi").read_bytes())  # of the same length
+    assert counted(go(videos, colours)) == (1, 3, [])
+    assert file.read_bytes() == (videos.parent / "features/class1/v1.npy").read_bytes()
+    assert f"{video} has another content than {file} is of: its features are computed anew" in caplog.text
+
+
+def test_videos_that_nobody_touched_are_not_read_again(videos, colours, monkeypatch):
+    """Those that were touched are once, even if they have kept their content."""
+    go(videos, colours)
+    (videos / "class0/v0.avi").touch()
+    real, read = file_.file_sha256, []
+    monkeypatch.setattr(file_, "file_sha256", lambda path: (read.append(path.name), real(path))[1])
+    for _ in range(2):
+        assert counted(go(videos, colours)) == (0, 4, [])
+    assert read == ["v0.avi"]
+
+
+def test_a_video_has_its_features_or_is_listed_and_never_both(videos, colours):
+    """What changed and cannot be read has none; what is gone has those of what it was."""
+    folder = videos.parent / "features"
+    go(videos, colours)
+    (videos / "class0/v0.avi").write_bytes(b"no video")
+    assert counted(go(videos, colours)) == (0, 3, ["class0/v0"])
+    assert (folder / "missing_files.txt").read_text() == "class0/v0\n"
+    assert not (folder / "class0/v0.npy").exists()
+    (videos / "list.txt").write_text("class0/v2.avi\n")
+    (videos / "class0/v2.avi").unlink()
+    assert counted(go(videos / "list.txt", colours, "../features")) == (0, 1, [])
+    assert (folder / "class0/v2.npy").exists()
+    assert (folder / "missing_files.txt").read_text() == "class0/v0\n"
+
+
+def test_features_of_which_nothing_says_what_they_are_of_are_left_alone(videos, colours):
+    go(videos, colours)
+    record = videos.parent / "features/.videos/class0/v0.json"
+    for damage in (lambda: record.write_text('{"video": 1}'), record.unlink):
+        damage()
+        with pytest.raises(
+            InputError, match=r"v0.npy is there, but .*/\.videos/class0/v0\.json does not say"
+        ):
+            go(videos, colours)
+    (videos.parent / "features/class0/v0.npy").unlink()
+    assert counted(go(videos, colours)) == (1, 3, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("left_out.json", b'{"missing": []}'),
+        ("left_out.json", b'{"missing": null, "partly_read": {}}'),
+        ("left_out.json", b'{"missing": {"a": 1}, "partly_read": {}}'),
+        ("left_out.json", b"\xff"),
+        ("missing_files.txt", b"\xff"),
+    ],
+)
+def test_damaged_lists_are_made_again(videos, colours, name, content, caplog):
+    whole = (videos / "class0/v2.avi").read_bytes()
+    (videos / "class0/v2.avi").write_bytes(whole[: len(whole) * 8 // 10])
+    (videos / "class1/v1.avi").write_bytes(b"no video")
+    go(videos, colours)
+    folder = videos.parent / "features"
+    before = [(folder / file).read_bytes() for file in ("left_out.json", "missing_files.txt")]
+    (folder / name).write_bytes(content)
+    assert counted(go(videos, colours)) == (0, 3, ["class1/v1"])
+    assert [(folder / file).read_bytes() for file in ("left_out.json", "missing_files.txt")] == before
+    assert ("left_out.json is damaged and begun anew" in caplog.text) == (name == "left_out.json")
 
 
 def test_a_stopped_extraction_goes_on(videos, colours, monkeypatch):

@@ -36,8 +36,17 @@ def test_a_list_is_a_text_or_a_csv_and_keeps_what_is_not_there(folder):
         "b",
     ]  # where they lie says nothing of where features belong
     assert found[0].path == folder / "deep/er/a.c.avi"
+    (folder / "own.csv").write_text('label, Path \nx, "deep/er/a.c.avi"\n\ny,b.mp4\n')  # as own lists may be
+    assert ids(folder / "own.csv", flat=False) == ["b", "deep/er/a.c"]
     (folder / "twice.txt").write_text("b.mp4\nb.mp4\n")
     assert ids(folder / "twice.txt") == ["b"]
+
+
+def test_a_layout_of_names_alone_refuses_long_paths_by_the_name(tmp_path):
+    (tmp_path / "list.txt").write_text("a/" * 3000 + "b.mp4\n")
+    assert ids(tmp_path / "list.txt") == ["b"]
+    with pytest.raises(InputError, match="is too long to call features by"):
+        ids(tmp_path / "list.txt", flat=False)
 
 
 def test_two_videos_of_one_id_are_refused_by_name(folder):
@@ -59,6 +68,15 @@ def test_two_videos_of_one_id_are_refused_by_name(folder):
         (None, None, "no folder of videos and no list of them at .*/source"),
         ("empty.txt", "", "There is no video in .*empty.txt"),
         ("list.csv", "file,label\na,b\n", "list.csv has no column 'path'"),
+        ("list.csv", "path,Start,end\na.mp4,0,1\n", "list.csv has a column 'start', .* cut segments into"),
+        ("list.csv", f"path\n{'x' * 140_000}.mp4\n", "list.csv is no CSV list .field larger than"),
+        ("list.csv", 'path\n"a.mp4\n', "list.csv is no CSV list .unexpected end of data"),
+        ("list.csv", "path, Path\na,b\n", "list.csv has no column 'path', or two"),
+        ("list.txt", ".\n", "'.' is listed, but is the path of a folder"),
+        ("list.txt", "/\n", "'/' is listed, but is the path of a folder"),
+        ("list.txt", "a/..\n", "'a/..' is listed, but is the path of a folder"),
+        ("list.txt", f"{'x' * 300}.mp4\n", "The name x{50}... is too long to call features by"),
+        ("list.txt", "a\0/b.mp4\n", "has a character in its name"),
         ("list.bin", b"\xff\xfe\x00", "neither a video .* nor a list of them in UTF-8"),
         ("list.txt", "a\x01.mp4\n", "has a character in its name"),
     ],

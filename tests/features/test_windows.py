@@ -41,6 +41,11 @@ def test_each_window_sees_its_own_frames(clip, step, length, starts, stretch, at
     assert kept <= max(clip, stretch)
 
 
+def test_windows_that_follow_one_another_are_read_together():
+    """Each stretch costs the decoding of what lies before it, back to a keyframe."""
+    assert list(Windows(64, 64, 640, loops=False).stretches()) == [(0, 512), (512, 128)]
+
+
 def test_a_video_shorter_than_a_window_may_have_none():
     assert len(Windows(4, 2, 3, loops=False)) == 0
     assert list(Windows(4, 2, 3, loops=False).stretches()) == []

@@ -13,10 +13,10 @@ In a Markdown file a block is a table or, with `column`, a number inside a sente
     # results: demo; protocol=fixed
     # end
 
-It is the table of all runs or, with `table`, one of the paper's or `transfer`. `columns` chooses columns; any
-other word chooses the rows in whose column it stands. Tables and comments end with the command that made the
-runs, its time, machine, code and date. tests/test_docs.py fails where a block is not what its file gives, or
-a file is used by no block.
+It is the table of all runs or, with `table`, one of the paper's or `transfer`, with its note. `columns`
+chooses columns, and leaves the note out; any other word chooses the rows in whose column it stands. Tables
+and comments end with the command that made the runs, its time, machine, code and date. tests/test_docs.py
+fails where a block is not what its file gives, or a file is used by no block.
 """
 
 from __future__ import annotations
@@ -166,6 +166,7 @@ def _block(words: str, root: Path) -> _Block:
         rows, below = content["tables"][table]["rows"], [content["tables"][table]["note"], *below]
     number = chosen.pop("column", None)
     columns = [column.strip() for column in (number or chosen.pop("columns", "")).split(",") if column]
+    below = below[-1:] if columns else below  # a table's note is of all of it
     for column in (*columns, *chosen):
         check_known(f"column of results '{name}'", column, list(rows[0]) if rows else [])
     found = [

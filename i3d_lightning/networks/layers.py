@@ -83,8 +83,9 @@ class PaddingConv3d(nn.Conv3d):
             raise TypeError(
                 f"expected padding by numbers of zeros, got {other.padding}, {other.padding_mode}"
             )
-        if type(other) is not nn.Conv3d:
-            raise TypeError(f"expected a convolution of PyTorch's, got {type(other).__name__}")
+        computes = ("forward", "_conv_forward")
+        if any(getattr(type(other), name) is not getattr(nn.Conv3d, name) for name in computes):
+            raise TypeError(f"expected what computes as PyTorch's does, got {type(other).__name__}")
         shape = (other.in_channels, other.out_channels, other.kernel_size, other.stride, other.padding)
         with torch.device("meta"):
             made = cls(*shape, other.dilation, other.groups, bias=other.bias is not None)  # type: ignore[arg-type]

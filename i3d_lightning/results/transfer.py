@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 from i3d_lightning.datasets import DATASETS
 from i3d_lightning.datasets.registry import is_video, teacher
+from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, NONE, RANDOM, UNTAUGHT, stages
 from i3d_lightning.networks import ARCHITECTURES
+from i3d_lightning.networks.registry import check_clips
 from i3d_lightning.networks.size import Cost, cost
 from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.recipe import Clips
@@ -119,8 +121,10 @@ class Row:
             return []
         streams = ("rgb", "flow") if self.stream == FUSION else (self.stream,)
         try:
+            for clips in self.clips:
+                check_clips(network, clips)
             each = [[cost(network, stream, clips) for stream in streams] for clips in self.clips]
-        except (ValueError, TypeError, RuntimeError):  # its library is not here, or no longer takes these
+        except InputError:  # its library is not installed, or it no longer takes these
             return []
         return [Cost(sum(c.parameters for c in s), sum(c.multiply_adds for c in s)) for s in each]
 

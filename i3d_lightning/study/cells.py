@@ -148,9 +148,10 @@ def pretraining_of(experiment: Experiment) -> Experiment | None:
     way = next(p.name for p in PROTOCOLS if p.pretrains)
     seed = experiment.pretraining_seed
     if dataset.images:
-        if ARCHITECTURES[experiment.architecture].from_images is None:
+        known = ARCHITECTURES[experiment.architecture]
+        if known.from_images is None and not known.images:
             return None
-        network = ARCHITECTURES[experiment.architecture].image_network
+        network = known.image_network
         return Experiment(network, "rgb", NONE, way, dataset.name, seed=seed)
     start = "+".join(earlier) or NONE
     made = Experiment(experiment.architecture, experiment.stream, start, way, dataset.name)

@@ -75,7 +75,7 @@ def _last_layer(split: DatasetSplit) -> None:
 
 def _ours(split: DatasetSplit) -> None:
     with _untrained() as (weights, folder):
-        experiment = Experiment("i3d", "rgb", "kinetics", "fixed", "folder")
+        experiment = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
         fixed(Job(experiment, Recipe(CLIPS), split, weights, folder, folder / "cache", "untrained"))
 
 

@@ -13,10 +13,10 @@ In a Markdown file a block is a table or, with `column`, a number inside a sente
     # results: demo; protocol=fixed
     # end
 
-It is the table of all runs or, with `table`, one of the paper's. `columns` chooses columns; any other word
-chooses the rows in whose column it stands. Tables and comments end with the command that made the runs, its
-time, machine, code and date. tests/test_docs.py fails where a block is not what its file gives, or a file is
-used by no block.
+It is the table of all runs or, with `table`, one of the paper's or `transfer`, with its note. `columns`
+chooses columns, and leaves the note out; any other word chooses the rows in whose column it stands. Tables
+and comments end with the command that made the runs, its time, machine, code and date. tests/test_docs.py
+fails where a block is not what its file gives, or a file is used by no block.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ import pandas as pd
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.results import overview, tables
 from i3d_lightning.results.runs import ENVIRONMENT, RESULT, Run, collect, read_json
-from i3d_lightning.results.scores import scores
+from i3d_lightning.results.scores import is_demo, scores, tests
+from i3d_lightning.results.transfer import transfer_table
 
 ROOT = Path(__file__).parents[1]
 NAMED = ("data set", "split", "architecture", "pretraining", "protocol")
@@ -69,6 +70,10 @@ def store(name: str, runs: Path, command: str | None = None, root: Path = ROOT) 
         title: {"rows": tables.flat(table).to_dict("records"), "note": table.note}
         for title, table in tables.all_tables(scored).items()
     }
+    for demo in {is_demo(score.experiment.dataset) for score in tests(scored)}:
+        table = transfer_table(scored, demo)
+        title = "demo_transfer" if demo else "transfer"
+        papers[title] = {"rows": tables.flat(table).to_dict("records"), "note": table.note}
     content = {
         **_about(found, command),
         "rows": overview.layout(summary).to_dict("records"),
@@ -161,6 +166,7 @@ def _block(words: str, root: Path) -> _Block:
         rows, below = content["tables"][table]["rows"], [content["tables"][table]["note"], *below]
     number = chosen.pop("column", None)
     columns = [column.strip() for column in (number or chosen.pop("columns", "")).split(",") if column]
+    below = below[-1:] if columns else below  # a table's note is of all of it
     for column in (*columns, *chosen):
         check_known(f"column of results '{name}'", column, list(rows[0]) if rows else [])
     found = [

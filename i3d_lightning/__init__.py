@@ -14,13 +14,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from i3d_lightning.features import extract_features
     from i3d_lightning.flow import compute_flow
     from i3d_lightning.predict.predictor import Predictor
     from i3d_lightning.weights import create_model, list_models, list_weights, load_weights
 
-__all__ = ["Predictor", "compute_flow", "create_model", "list_models", "list_weights", "load_weights"]
+__all__ = [
+    "Predictor",
+    "compute_flow",
+    "create_model",
+    "extract_features",
+    "list_models",
+    "list_weights",
+    "load_weights",
+]
 
-_ELSEWHERE = {"Predictor": "predict.predictor", "compute_flow": "flow"}
+_ELSEWHERE = {"Predictor": "predict.predictor", "compute_flow": "flow", "extract_features": "features"}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,10 @@ FUSION = "rgb+flow"
 """The mean of an RGB and a flow stream's logits: computed from stored predictions, never trained."""
 NONE = "none"
 """Pretraining of a network that starts from scratch."""
+RANDOM = "random"
+"""Pretraining of a network whose features stay as they were initialised: a control of `fixed`."""
+UNTAUGHT = (NONE, RANDOM)
+"""Pretraining by nothing."""
 NUMBERS = {
     "split": (1, 1000),
     "seed": (0, 2**32 - 1),
@@ -72,9 +76,10 @@ class Experiment:
     def __post_init__(self) -> None:
         for name in ("split", "seed", "pretraining_seed"):
             check_number(name, getattr(self, name))
-        if self.pretraining_seed and self.pretraining == NONE:
+        if self.pretraining_seed and self.pretraining in UNTAUGHT:
             raise InputError(
-                f"pretraining_seed is {self.pretraining_seed}, but nothing comes before pretraining 'none'."
+                f"pretraining_seed is {self.pretraining_seed}, but nothing comes before pretraining "
+                f"'{self.pretraining}'."
             )
 
     @property
@@ -99,7 +104,9 @@ class Experiment:
 
     def at(self, seed: int, pretraining_seed: int) -> Experiment:
         """Name the same experiment at other seeds; what starts from scratch has no pretraining to repeat."""
-        return replace(self, seed=seed, pretraining_seed=0 if self.pretraining == NONE else pretraining_seed)
+        return replace(
+            self, seed=seed, pretraining_seed=0 if self.pretraining in UNTAUGHT else pretraining_seed
+        )
 
 
 def seeds_from(first: int, seeds: int, pretrainings: int = 1) -> list[tuple[int, int]]:
@@ -116,8 +123,8 @@ def seeds_from(first: int, seeds: int, pretrainings: int = 1) -> list[tuple[int,
 
 
 def stages(pretraining: str) -> tuple[str, ...]:
-    """List what weights have seen, in order; nothing for `none`."""
-    return () if pretraining == NONE else tuple(pretraining.split("+"))
+    """List what weights have seen, in order; nothing for `none` and `random`."""
+    return () if pretraining in UNTAUGHT else tuple(pretraining.split("+"))
 
 
 def after(pretraining: str, taught: str) -> str:

@@ -43,6 +43,10 @@ class Range:
 NO_EFFECT = "no effect"
 """Marks a setting that changes how a result is computed, but not what it is."""
 
+LATER = "later"
+"""Marks a setting that came later: at its default, which is what was done before, it is left out of
+identities, so that runs and features from before stay what they are."""
+
 Number = Annotated[int, Range(1, 100_000)]
 Steps = Annotated[int, Range(1, 100_000_000)]
 Start = Annotated[int, Range(0, 100_000_000)]
@@ -90,6 +94,14 @@ class Clips(Settings):
             training; the paper names it as future work, so it is 0.
         mean: What is subtracted from red, green and blue in [0, 1].
         std: What they are divided by then; 0.5 and 0.5 give [-1, 1], as I3D takes them.
+        aspect: Width / height that frames are squeezed to, whatever theirs is; 0 keeps it.
+        interpolation: How frames are resized: by `ffmpeg`, whose bilinear filter averages when it shrinks; or
+            as other networks' authors did, by PyTorch's `bilinear` filter, which does not (rounded to 8 bits;
+            not rounded as `bilinear-float`), or by the same one with `antialias`, or by its bicubic one with
+            that, `antialias-bicubic`.
+        views: What is seen of a video at test: `whole`, its first `test_frames` frames; or so many clips of
+            `train_frames` at equal distances in all of it, times so many squares along the longer side of
+            each, as in `10x3`, over which logits are averaged.
     """
 
     fps: Annotated[float, Range(0.01, 1000)] = 25.0
@@ -104,9 +116,14 @@ class Clips(Settings):
     photometric_jitter: Share = 0.0
     mean: tuple[Mean, Mean, Mean] = (0.5, 0.5, 0.5)
     std: tuple[Deviation, Deviation, Deviation] = (0.5, 0.5, 0.5)
+    aspect: Annotated[float, Range(0, 10), LATER] = 0.0
+    interpolation: Annotated[
+        Literal["ffmpeg", "bilinear", "bilinear-float", "antialias", "antialias-bicubic"], LATER
+    ] = "ffmpeg"
+    views: Annotated[str, LATER] = "whole"
 
     def check(self) -> None:
-        """Refuse crops larger than frames, parts of snapshots, and mirror images that are not trained on."""
+        """Refuse crops larger than frames, parts of snapshots, and views that are none or not trained on."""
         for name in ("crop", "test_crop"):
             if getattr(self, name) > self.short_side:
                 raise InputError(
@@ -123,6 +140,19 @@ class Clips(Settings):
                 "clips.test_flip is true, but clips.flip is false, as where classes differ by direction: a "
                 "network that must not learn from mirror images cannot be tested on them, drop one of them."
             )
+        if self.views != "whole" and not _VIEWS.fullmatch(self.views):
+            raise InputError(
+                f"clips.views is '{self.views}', but must be 'whole', or clips x squares of each (1 or 3): "
+                "10x3, say."
+            )
+
+    @property
+    def clips_and_squares(self) -> tuple[int, int]:
+        """Views of a video at test: clips, and squares of each; (1, 1) also where it is seen whole."""
+        if self.views == "whole":
+            return 1, 1
+        clips, squares = self.views.split("x")
+        return int(clips), int(squares)
 
     @property
     def test_side(self) -> int:
@@ -130,7 +160,11 @@ class Clips(Settings):
         return self.test_crop or self.crop
 
 
-PREPROCESSING = ("fps", "short_side", "crop", "mean", "std")
+FFMPEG, WHOLE = "ffmpeg", "whole"
+
+_VIEWS = re.compile("[1-9][0-9]?x[13]")
+
+PREPROCESSING = ("fps", "short_side", "crop", "mean", "std", "aspect", "interpolation")
 """Settings of `Clips` that belong to weights: frames prepared in another way are not what they learnt on."""
 
 
@@ -222,6 +256,16 @@ class Training(Settings):
         activation_checkpointing: Compute activations again for the gradients instead of keeping them: less
             memory, for long clips, and about a third more time.
         workers: Data-loading processes, or -1 to choose by the number of cores.
+        warmup_steps: Steps over which learning rates rise from 0 to those of the schedule, for
+            `reference_batch` clips a step; `cosine` anneals over the steps that remain.
+        layer_decay: The last layer is trained at the learning rate, and each one before it at so many times
+            that of the next (Clark et al. 2020, https://arxiv.org/abs/2003.10555, section 3.1); 1 is one
+            rate for all. Networks that say their layers take it, see `VideoNetwork.depths`.
+        norm_decay: Whether `weight_decay` is also on norms, biases and what else has one dimension, and on
+            the embeddings and tokens that a network names, see `VideoNetwork.undecayed`.
+        mixup: Mixes each training clip and its label with another's, with shares drawn from
+            Beta(mixup, mixup) once for all clips that a device holds at once (Zhang et al. 2018,
+            https://arxiv.org/abs/1710.09412); 0 for none.
     """
 
     steps: Steps = 5000
@@ -244,6 +288,10 @@ class Training(Settings):
     compile: bool = False
     activation_checkpointing: Annotated[bool, NO_EFFECT] = False
     workers: Annotated[int, Range(-1, 1024), NO_EFFECT] = -1
+    warmup_steps: Annotated[Start, LATER] = 0
+    layer_decay: Annotated[float, Range(0, 1, above=True), LATER] = 1.0
+    norm_decay: Annotated[bool, LATER] = True
+    mixup: Annotated[float, Range(0, 100), LATER] = 0.0
 
     def check(self) -> None:
         """Refuse a schedule that no run can keep, and settings that exclude each other."""
@@ -253,6 +301,17 @@ class Training(Settings):
                 f"({self.validate_every}), so that the run ends with a checkpoint."
             )
         self._check_stages()
+        if self.warmup_steps >= self.steps:
+            raise InputError(
+                f"training.warmup_steps is {self.warmup_steps}, as you or the network's recipe say, but "
+                f"training ends with step {self.steps}, so that its learning rate would never be reached: "
+                "say fewer."
+            )
+        if self.mixup and min(self.device_batch, self.batch_size) < 2:
+            raise InputError(
+                "training.mixup mixes clips that a device holds at once, but training.device_batch or "
+                "training.batch_size is 1: make it 2 or more, or drop training.mixup."
+            )
         if self.schedule == "plateau" and not self.validation_fraction:
             raise InputError(
                 "training.schedule 'plateau' watches held-out videos, but training.validation_fraction is 0: "
@@ -299,6 +358,7 @@ class Training(Settings):
             self.validate_every,
             self.stages,
             self.learning_rate,
+            self.warmup_steps,
         )
 
     @property
@@ -374,6 +434,15 @@ def without_effect(settings: type) -> frozenset[str]:
     return frozenset(
         name for name, hint in _hints(settings).items() if NO_EFFECT in getattr(hint, "__metadata__", ())
     )
+
+
+def identifying(settings: Settings) -> dict[str, Any]:
+    """Give settings as plain data for an identity, without those that came later and are at their default."""
+    kind: Any = type(settings)
+    later = {name for name, hint in _hints(kind).items() if LATER in getattr(hint, "__metadata__", ())}
+    values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(kind)}
+    left_out = {f.name for f in dataclasses.fields(kind) if f.name in later and values[f.name] == f.default}
+    return {name: plain(value) for name, value in values.items() if name not in left_out}
 
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}")
@@ -463,9 +532,12 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= 100 else f"{shown[:100]}..."
 
 
+_NO_TEXT = re.compile("[\x00-\x1f\ud800-\udfff]")
+
+
 def is_text(text: str) -> bool:
     """Tell text from what has control characters, or bytes of a file name that are not UTF-8."""
-    return not any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in text)
+    return _NO_TEXT.search(text) is None
 
 
 def describe_settings(settings: type) -> Iterable[tuple[str, str]]:

@@ -50,10 +50,18 @@ class Registry(Generic[T]):
         Raises:
             ValueError: Its name is taken, or cannot be part of a path.
         """
-        if not _NAME.fullmatch(item.name):
-            raise ValueError(f"{self.kind} '{item.name}': a name has letters, digits and . _ + - only")
         if item.name in self._known:
             raise ValueError(f"{self.kind} '{item.name}' is registered already")
+        return self.replace(item)
+
+    def replace(self, item: T) -> T:
+        """Put one in the place of the one of its name, if there is one.
+
+        Raises:
+            ValueError: Its name cannot be part of a path.
+        """
+        if not _NAME.fullmatch(item.name):
+            raise ValueError(f"{self.kind} '{item.name}': a name has letters, digits and . _ + - only")
         self._known[item.name] = item
         return item
 

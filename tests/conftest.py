@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -24,6 +26,16 @@ jaxtyping.install_import_hook([*SHAPED, "i3d_lightning.training.classifier"], "b
 
 os.environ["WANDB_MODE"] = "disabled"  # tests of tracking say otherwise
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="i3d-tests-")  # not the user's
+
+
+@pytest.fixture(autouse=True)
+def own_data_sets_are_forgotten() -> Iterator[None]:
+    """What a test calls its data set says nothing to the next."""
+    yield
+    registry = sys.modules.get("i3d_lightning.datasets.registry")
+    for made in list(registry.DATASETS) if registry else ():
+        if made.source is not None:
+            del registry.DATASETS._known[made.name]
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def test_all_that_is_offered_is_there():
 
 
 def test_networks_and_weights_are_listed():
-    assert i3d_lightning.list_models("*3d") == ["c3d", "fused-3d", "i3d"]
+    assert i3d_lightning.list_models("*3d") == ["c3d", "fused-3d", "i3d", "s3d"]
     assert [e.name for e in i3d_lightning.list_weights("*flow*")] == ["i3d-flow-imagenet-kinetics400"]
 
 

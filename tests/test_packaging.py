@@ -45,6 +45,8 @@ FLOORS = {
     # GHSA-53q9-r3pm-6pq6 (2.6), GHSA-63cw-57p8-fm3p (2.10), both of torch.load with weights_only;
     # CVE-2026-4538 (up to 2.10); GHSA-rrmf-rvhw-rf47 = CVE-2025-3000 (2.13)
     "torch": "2.13",
+    # CVE-2025-6921 and before (fixed in 4.53); and before 5.23 it loads VideoMAE wrongly without a word
+    "transformers": "5.23",
     # in the bundled wandb-core: CVE-2026-71556, GHSA-hrxh-6v49-42gf, GHSA-jpjm-c3r5-q96r, CVE-2026-39822
     "wandb": "0.28.2",
 }
@@ -55,6 +57,7 @@ def requirements() -> dict[str, Requirement]:
     """All that is asked for, by the package, its groups and its build."""
     lines = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["dependencies"]]
     lines += [line for group in PROJECT["dependency-groups"].values() for line in group]
+    lines += [line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra]
     return {found.name.lower(): found for found in map(Requirement, lines)}
 
 

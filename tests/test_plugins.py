@@ -79,7 +79,7 @@ def i3d(published, tmp_path):
 
 
 TINY = (
-    "--architecture=r2plus1d_18", "--dataset=toy-csv", "--precision=float32",
+    "--architecture=toy-r2plus1d", "--dataset=toy-csv", "--precision=float32",
     "--recipe.clips.short_side=32", "--recipe.clips.crop=32",
     "--recipe.clips.train_frames=4", "--recipe.clips.test_frames=6",
     "--recipe.training.steps=2", "--recipe.training.validate_every=1", "--recipe.training.batch_size=2",
@@ -88,13 +88,14 @@ TINY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow  # tests/test_docs.py runs those of CONTRIBUTING.md
 def test_the_four_go_through_the_command_line_into_the_table(i3d, videos, tmp_path):
     said = i3d("experiment", "--protocol=fixed", f"--root={videos}", "--on=subprocess", "--json", *TINY)
-    assert json.loads(said.splitlines()[-1])["run"] == "toy-csv-1/r2plus1d_18-rgb/kinetics/fixed/seed0"
+    assert json.loads(said.splitlines()[-1])["run"] == "toy-csv-1/toy-r2plus1d-rgb/kinetics/fixed/seed0"
     said = i3d("experiment", "--protocol=layer-wise", f"--root={videos}", *TINY)
     for protocol in ("fixed", "layer-wise"):
         assert protocol in said
-        folder = tmp_path / f"runs/toy-csv-1/r2plus1d_18-rgb/kinetics/{protocol}/seed0"
+        folder = tmp_path / f"runs/toy-csv-1/toy-r2plus1d-rgb/kinetics/{protocol}/seed0"
         config = (folder / "config.yaml").read_text()
         assert "0.43216" in config  # the weights' own normalisation was used
         assert "flip: false" in config
@@ -115,14 +116,14 @@ def test_what_a_launcher_runs_elsewhere_holds_out_what_was_planned(i3d, videos, 
         "training": {"workers": 0, "precision": "float32"},
     }
     content = {
-        "cells": [{"architecture": "r2plus1d_18", "protocol": "fixed", "dataset": "toy-csv"}],
+        "cells": [{"architecture": "toy-r2plus1d", "protocol": "fixed", "dataset": "toy-csv"}],
         "sweep": {"clips.test_frames": [6]},
         "hold_out": 0.34,
         "recipe": recipe,
     }
     (tmp_path / "frames.json").write_text(json.dumps(content))  # which is YAML too
     i3d("sweep", "frames.json", f"--root={{toy-csv: {videos}}}", "--on=subprocess")
-    run = "frames/clips.test_frames=6/toy-csv-1/r2plus1d_18-rgb/kinetics/fixed/seed0"
+    run = "frames/clips.test_frames=6/toy-csv-1/toy-r2plus1d-rgb/kinetics/fixed/seed0"
     result = json.loads((tmp_path / "runs" / run / "result.json").read_text())
     assert (result["tested_on"], result["videos"], result["train_videos"]) == ("held out of train", 3, 6)
 
@@ -148,8 +149,8 @@ def test_what_cannot_be_imported_is_one_sentence(i3d, tmp_path):
     (tmp_path / "mine" / "json.py").write_text("")
     said = i3d("table", "--import=mine/json.py", imports=False, check=False)
     assert said.startswith("error: --import mine/json.py: there is another module 'json'")
-    said = i3d("experiment", "--protocol=fixed", "--architecture=r2plus1d_18", imports=False, check=False)
-    assert "Unknown architecture 'r2plus1d_18'" in said
+    said = i3d("experiment", "--protocol=fixed", "--architecture=toy-r2plus1d", imports=False, check=False)
+    assert "Unknown architecture 'toy-r2plus1d'" in said
 
 
 def test_the_converted_network_gives_the_logits_of_torchvisions(published):
@@ -161,11 +162,11 @@ import toy_network
 from torchvision.models.video import r2plus1d_18
 from i3d_lightning import create_model, list_models, list_weights
 from i3d_lightning.training.streams import prepare
-assert "r2plus1d_18" in list_models()
+assert "toy-r2plus1d" in list_models()
 assert "r2plus1d-18-toy" in [entry.name for entry in list_weights()]
 theirs = r2plus1d_18().eval()
 theirs.load_state_dict(torch.load({str(published)!r}, weights_only=True))
-ours = create_model("r2plus1d_18", pretrained={str(published)!r}).eval()
+ours = create_model("toy-r2plus1d", pretrained={str(published)!r}).eval()
 clip = torch.randint(0, 256, (2, 3, 8, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in (toy_network.CLIPS.mean, toy_network.CLIPS.std))
 with torch.inference_mode():

@@ -6,6 +6,7 @@ import yaml
 from i3d_lightning.cli.main import main
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.recipe import Clips, Recipe, Training, compose, digest, merge, without_effect
 from i3d_lightning.study.recipes import recipe_for
 
@@ -171,6 +172,78 @@ def test_with_another_batch_a_run_sees_as_many_clips_and_changes_its_rate_after_
         "460,000 steps of 96 clips; learning rate 0.025, 0.0025 from step 388,000, 0.00025 from step "
         "432,000; a checkpoint every 10,000 steps"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"warmup_steps": 5000},
+            "but training ends with step 5000, so that its learning rate would never be",
+        ),
+        ({"warmup_steps": -1}, "training.warmup_steps is -1"),
+        ({"layer_decay": 0}, "training.layer_decay is 0, but must be a number above 0 and at most 1"),
+        ({"layer_decay": 1.5}, "training.layer_decay is 1.5"),
+        ({"norm_decay": 0.05}, "training.norm_decay is 0.05, but must be true or false."),
+        ({"mixup": -0.8}, "training.mixup is -0.8, but must be a number of at least 0"),
+        ({"mixup": 0.8, "device_batch": 1}, "training.mixup mixes clips that a device holds at once"),
+    ],
+)
+def test_absurd_settings_of_warm_up_decay_and_mixup_are_refused(settings, sentence):
+    with pytest.raises(InputError) as said:
+        compose(Recipe(), {"training": settings})
+    assert sentence in str(said.value)
+
+
+def test_a_warm_up_takes_as_many_clips_with_another_batch():
+    stated = {
+        "steps": 100,
+        "validate_every": 50,
+        "reference_batch": 8,
+        "warmup_steps": 10,
+        "stages": [[50, 0.1]],
+    }
+    quarter = Training(**stated, batch_size=2).course
+    assert (Training(**stated, batch_size=8).course.warmup, quarter.warmup) == (10, 40)
+    assert "after a warm-up of 40 steps, " in str(quarter)
+    assert "warm-up" not in str(Training().course)
+
+
+def test_rates_by_layer_are_refused_in_planning_where_a_network_does_not_say_its_layers():
+    changes = {"training": {"layer_decay": 0.75}}
+    with pytest.raises(InputError, match=r"training\.layer_decay is for networks that say which layer"):
+        recipe_for(Experiment("i3d", "rgb", "none", "origin", "ucf101"), changes)
+    frozen = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")  # has no learning rate at all
+    assert recipe_for(frozen, changes)[0].training.layer_decay == 0.75
+
+
+def test_a_network_with_an_optimiser_of_its_own_keeps_its_rate_on_data_sets_whose_rates_are_for_sgd():
+    """In proportion to the clips of a step that these count with: Kinetics' recipe says 384, others 96."""
+    for network in ARCHITECTURES:
+        for data in ("kinetics", "kinetics600", "ucf101"):
+            if network.images:
+                continue
+            cell = Experiment(network.name, network.streams[0], "none", "origin", data)
+            training = recipe_for(cell, {})[0].training
+            more = training.reference_batch / 96
+            if "optimizer" not in network.training:
+                assert (training.optimizer, training.learning_rate) == ("sgd", 0.1 if more == 4 else 0.01)
+                continue
+            said = Training(**network.training)
+            assert training.learning_rate == pytest.approx(more * said.learning_rate) and more in (1, 4)
+            assert training.warmup_steps == pytest.approx(said.warmup_steps / more, abs=1)
+            assert (training.optimizer, training.schedule) == ("adamw", "cosine")
+            assert (training.weight_decay, training.stages) == (said.weight_decay, Training().stages)
+
+
+def test_rates_decay_by_layer_where_weights_have_learnt_something():
+    def decay(pretraining, protocol):
+        cell = Experiment("videomae_base", "rgb", pretraining, protocol, "ucf101")
+        return recipe_for(cell, {})[0].training.layer_decay
+
+    assert (decay("none", "origin"), decay("kinetics-mae", "full-ft")) == (1, 0.7)
+    first = ARCHITECTURES["videomae_large"].training["layer_decay"] ** 25  # of 24 layers, and the embeddings
+    assert first == pytest.approx(0.7**13, rel=0.02)  # as of ViT-B's 12
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 90, 128, 500, 1000, 2400])

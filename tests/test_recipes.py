@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 from tiny import SMALLEST, TINY, save_untrained
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning import networks
 from i3d_lightning.cli.main import main
@@ -19,6 +18,7 @@ from i3d_lightning.datasets.ucf101 import read_ucf101
 from i3d_lightning.demo import DemoSettings, render_demo
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.launch import LAUNCHERS
+from i3d_lightning.networks.registry import unallocated
 from i3d_lightning.recipe import Recipe, Training, compose, merge, plain
 from i3d_lightning.results.runs import collect
 from i3d_lightning.study import planner
@@ -117,7 +117,14 @@ def _steps(cell: Experiment) -> int:
     return 0 if before is None else 1 + _steps(before)
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] * (path.stem in ("demo-tables", "table4", "table5")))
+        for path in GRIDS
+    ],
+    ids=[path.stem for path in GRIDS],
+)
 def test_a_grid_runs_the_longest_way_of_i3d_and_the_control(path, few, smallest):
     _run(path, few, ("i3d", "convnet"))
 
@@ -139,7 +146,7 @@ def test_every_cell_of_a_grid_or_sweep_can_be_built(path):
             plan(described.cells, Workspace(), roots=roots, settings=_also(described, tried), dry=True)
     kinds = {(c.experiment.architecture, c.experiment.stream): c for c in planned.cells.values()}
     for cell in kinds.values():
-        with FakeTensorMode():  # 80 million parameters need not be drawn
+        with unallocated():  # 80 million parameters need not be drawn
             assert networks.build(cell.experiment, 10, cell.recipe).classifier is not None
 
 
@@ -261,6 +268,28 @@ def test_the_sweep_of_ucf10_is_of_what_is_run_on_it():
         chosen = run.training.learning_rate
         assert cell.protocol == "fixed" or chosen in rates
         assert compose(tried, {"training": {"learning_rate": chosen}, "flow": plain(run.flow)}) == run
+
+
+def test_the_grid_of_networks_is_eight_under_all_protocols_each_pretrained_on_the_same_clips():
+    described = read_grid(EXPERIMENTS[0].parent / "networks.yaml")
+    names = {cell.architecture for cell in described.cells}
+    assert len(names) == 8
+    assert {networks.ARCHITECTURES[name].library for name in names} == {"", "torchvision", "pytorchvideo"}
+    ways = {("origin", "none"), ("fixed", "kinetics"), ("full-ft", "kinetics")}
+    targets = {"demo-ucf101", "demo-hmdb51"}
+    assert {(c.architecture, c.dataset, c.protocol, c.pretraining) for c in described.cells} == {
+        (name, dataset, *way) for name in names for dataset in targets for way in ways
+    }
+    planned = plan(described.cells, Workspace(), settings=described.settings, dry=True).cells
+    assert len(planned) == len(described.cells) + len(names) == 56
+    clips = [(c.experiment.architecture, c.recipe.clips) for c in planned.values()]
+    seen = {(name, clip.train_frames, clip.crop, clip.fps) for name, clip in clips}
+    assert seen == {(name, 16, 32 if name == "c3d" else 48, 25) for name in names}
+    trained = {
+        cell.experiment.dataset: cell.recipe.training.course.steps * cell.recipe.training.batch_size
+        for cell in planned.values()
+    }
+    assert trained == {"demo-kinetics": 2240, "demo-ucf101": 480, "demo-hmdb51": 480}
 
 
 def test_the_learning_rate_keeps_to_its_stages():

@@ -46,7 +46,7 @@ def check(
     What is found goes into the manifests that experiments use. It may be stopped, and given again goes on.
 
     Args:
-        dataset: Name of the data set.
+        dataset: Name of the data set, or the path of your own (see docs/own-data.md).
         root: Folder of the data set; the demo sets know theirs.
         split: Official split, or several: `1,2,3`; `all` for those that are there.
         fail_on: Faults with which the exit status is 1: `all`, `none`, or some: `leak,near-leak,missing`.
@@ -59,9 +59,11 @@ def check(
     from i3d_lightning.datasets import DATASETS
     from i3d_lightning.datasets.check import check as check_dataset
     from i3d_lightning.datasets.faults import FAULTS, as_json
+    from i3d_lightning.datasets.own import named
     from i3d_lightning.files import write_atomically
 
     check_folder("cache", cache)
+    dataset = named(dataset, root)
     fatal = {"all": list(FAULTS), "none": []}.get(fail_on, fail_on.split(","))
     for kind in fatal:
         check_known("fault", kind, FAULTS)
@@ -122,7 +124,7 @@ def preview(
     """Draw a contact sheet (PNG) of a data set's clips and their optical flow, or of its images.
 
     Args:
-        dataset: Name of the data set.
+        dataset: Name of the data set, or the path of your own (see docs/own-data.md).
         root: Folder of the data set; the demo sets know theirs.
         split: Official split, from 1.
         classes: How many classes to show.
@@ -131,6 +133,7 @@ def preview(
     """
     from i3d_lightning.datasets import DATASETS
     from i3d_lightning.datasets.manifest import load_manifest
+    from i3d_lightning.datasets.own import named
     from i3d_lightning.datasets.preview import draw_preview
     from i3d_lightning.networks.registry import IMAGE_NETWORK
     from i3d_lightning.study.recipes import recipe_for
@@ -139,6 +142,7 @@ def preview(
         raise InputError(f"classes is {classes}, but must be at least 1.")
     check_picture(output)
     check_folder("cache", cache)
+    dataset = named(dataset, root)
     network = IMAGE_NETWORK if DATASETS[dataset].images else "i3d"
     recipe, _ = recipe_for(Experiment(network, "rgb", NONE, "origin", dataset, split), {})
     data = load_manifest(dataset, root, split, cache / "manifests").data

@@ -90,13 +90,15 @@ def experiment(
     Args:
         protocol: `origin` (train on the target only), `fixed` (frozen features, only the last layer
             is trained) or `full-ft` (everything is fine-tuned).
-        dataset: `ucf101`, `hmdb51`, `folder`, a demo set, or `demo` for both demo targets.
+        dataset: `ucf101`, `hmdb51`, ..., a demo set, `demo` for both demo targets, or your own: the path of a
+            list or folder, or NAME=PATH (see docs/own-data.md).
         architecture: Name of the network, see `i3d architectures`.
         stream: `rgb`, `flow`, `joint`, or `rgb+flow` for both and their fusion.
         pretraining: `none`, `imagenet`, `kinetics` or `imagenet+kinetics`; read from the weights
             where they say it, else `none` for origin and `kinetics` for the others.
         weights: A name (see `i3d weights list`) or path, or one for each stream: `rgb=...,flow=...`.
-        root: Folder of the data set: videos and official split files as downloaded.
+        root: Folder of the data set: videos and official split files as downloaded; of a list of your own,
+            where its paths begin.
         split: Official split, or several: `1,2,3`.
         seed: The first seed.
         seeds: How many seeds, counted up from the first.
@@ -111,8 +113,10 @@ def experiment(
         json: Print one JSON object a line for each experiment and each fusion, after the table.
     """
     from i3d_lightning.datasets.demo import TARGETS
+    from i3d_lightning.datasets.own import named
 
-    datasets = list(TARGETS) if dataset == "demo" else _each_once("dataset", dataset.split(","))
+    said = list(TARGETS) if dataset == "demo" else dataset.split(",")
+    datasets = _each_once("dataset", [named(word, root) for word in said])
     numbers = seeds_from(seed, seeds, pretraining_seeds)
     cells = _cells(protocol, architecture, stream, pretraining, weights, datasets, _splits(split), numbers)
     _run(cells, weights, root, _changes(recipe, precision), space, on, max_unreadable, json)
@@ -233,7 +237,7 @@ def _run(
         cells,
         space,
         roots={cell.dataset: root for cell in cells} if root else {},
-        weights=_weights_by_stream(weights, {cell.stream for cell in cells}),
+        weights=weights_by_stream(weights, {cell.stream for cell in cells}),
         settings=lambda experiment: changes if experiment in wanted else shared,
     )
     overview = launcher(planned, space)
@@ -292,12 +296,13 @@ def _cells(
     network = ARCHITECTURES[architecture]
     streams = network.usual_streams if stream is None else (stream,)
     streams = ("rgb", "flow") if stream == FUSION else streams
-    given = _weights_by_stream(weights, streams)
+    given = weights_by_stream(weights, streams)
     return [
         Experiment(
             architecture,
             s,
-            _pretraining(pretraining, given[s]) or default_pretraining(architecture, protocol, dataset),
+            _pretraining(pretraining, given[s], architecture)
+            or default_pretraining(architecture, protocol, dataset),
             protocol,
             dataset,
             split,
@@ -309,13 +314,13 @@ def _cells(
     ]
 
 
-def _pretraining(said: str | None, weights: str | None) -> str | None:
+def _pretraining(said: str | None, weights: str | None, architecture: str) -> str | None:
     """The pretraining that was said, or that the weights say."""
     if weights is None:
         return said
     from i3d_lightning.weights import load_weights
 
-    known = load_weights(weights).pretraining
+    known = load_weights(weights, architecture=architecture).pretraining
     if said is None and known is None:
         raise InputError(f"{weights} does not say what it was trained on: add, say, --pretraining kinetics.")
     if said is not None and known is not None and said != known:
@@ -325,7 +330,7 @@ def _pretraining(said: str | None, weights: str | None) -> str | None:
     return said or known
 
 
-def _weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str, str | None]:
+def weights_by_stream(given: str | None, streams: Collection[str]) -> dict[str, str | None]:
     """`rgb=a,flow=b` or one path for the only stream."""
     if given is None:
         return dict.fromkeys(streams)

@@ -26,10 +26,10 @@ def table(
     json: bool = False,
     paper: bool = False,
 ) -> None:
-    """Print the table of all runs, one of the paper's Tables 1 to 5, or what the paper's findings come to.
+    """Print the table of all runs, the paper's Tables 1 to 5 or its findings, or how all networks transfer.
 
     Args:
-        which: `all`, `1` to `5`, or `findings`.
+        which: `all`, `1` to `5`, `findings`, or `transfer`.
         format: `terminal`, `markdown` or `latex`.
         demo: Show the rendered data sets; by default, where nothing else was run.
         place: Folder of the runs.
@@ -44,18 +44,19 @@ def table(
     from i3d_lightning.results.published import PaperNumbers
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import Index, scores, tests, without_leaks
+    from i3d_lightning.results.transfer import transfer_table
     from i3d_lightning.results.verdicts import NOTE
 
     if exclude is not None:
         check_known("exclude", exclude, ("leaks",))
     leaks = exclude is not None
-    check_known("table", which, ("all", "findings", *map(str, tables.TABLES)))
+    check_known("table", which, ("all", "findings", "transfer", *map(str, tables.TABLES)))
     check_format(format)
     if json and which != "all":
         raise InputError(f"--json prints all runs, not table {which}: drop one of them.")
     possible = {"all": FORMATS[:1] if json else FORMATS[:2], "findings": FORMATS[:1]}
     if format not in possible.get(which, FORMATS):
-        raise InputError(f"--format {format} is not for this: Tables 1 to 5 are printed so.")
+        raise InputError(f"--format {format} is not for this: Tables 1 to 5 and transfer are.")
     if paper:
         if which != "findings":
             raise InputError("--paper is for table findings: Tables 1 to 5 show the paper's numbers anyway.")
@@ -83,34 +84,52 @@ def table(
         index = Index(tests(found), demo, exclude_leaks=leaks)
         left_out = ["Test videos that are trained on too are left out."] if leaks else []
         print(*findings(index), NOTE, *left_out, tables.videos_note(index), sep="\n")
+    elif which == "transfer":
+        print_paper_table(transfer_table(found, demo, exclude_leaks=leaks), format)
     else:
         print_paper_table(tables.paper_table(int(which), found, demo, exclude_leaks=leaks), format)
 
 
 def chart(
     place: Path,
+    picture: str = "pretraining",
     output: Path | None = None,
-    architecture: str = "i3d",
+    architecture: str | None = None,
+    demo: bool | None = None,
 ) -> None:
-    """Draw ImageNet against Kinetics pretraining as bars with intervals (PNG).
+    """Draw ImageNet against Kinetics pretraining as bars, or networks' accuracy against compute (PNG).
 
     Args:
-        output: The picture to write, `pretraining.png` among the runs if not said.
-        architecture: Whose bars.
+        picture: `pretraining` or `transfer`.
+        output: The picture to write, `pretraining.png` or `transfer.png` among the runs if not said.
+        architecture: Whose bars, `i3d` if not said.
+        demo: For `transfer`, draw the rendered data sets; by default, where nothing else was run.
         place: Folder of the runs.
     """
     from i3d_lightning.networks import ARCHITECTURES
     from i3d_lightning.results import charts
     from i3d_lightning.results.runs import collect
     from i3d_lightning.results.scores import scores
+    from i3d_lightning.results.transfer_chart import transfer_chart
 
-    output = output or place / "pretraining.png"
-    check_known("architecture", architecture, ARCHITECTURES.names())
+    check_known("picture", picture, ("pretraining", "transfer"))
+    output = output or place / f"{picture}.png"
+    if architecture is not None:
+        check_known("architecture", architecture, ARCHITECTURES.names())
+        if picture == "transfer":
+            raise InputError("--architecture is for chart pretraining: chart transfer shows all, drop it.")
+    if demo is not None and picture == "pretraining":
+        raise InputError("--demo is for chart transfer: chart pretraining shows all data sets, drop it.")
     check_picture(output)
     found = scores(collect(place))
     if not found:
-        raise InputError(f"There are no complete runs in {place}: run make compare first.")
-    charts.save(charts.pretraining_chart(found, architecture), output)
+        first = "i3d grid experiments/networks.yaml" if picture == "transfer" else "make compare"
+        raise InputError(f"There are no complete runs in {place}: run {first} first.")
+    if picture == "transfer":
+        figure = transfer_chart(found, demo)
+    else:
+        figure = charts.pretraining_chart(found, architecture or "i3d")
+    charts.save(figure, output)
     print(f"Drawn to {output}.")
 
 

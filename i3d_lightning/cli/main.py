@@ -15,7 +15,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from i3d_lightning import interruption
-from i3d_lightning.cli import data, experiments, look, models, rerun, sweep
+from i3d_lightning.cli import data, experiments, features, look, models, predict, rerun, sweep
 from i3d_lightning.cli.parser import check_configurations, check_words, make_parser, take_space
 from i3d_lightning.errors import UNWRITABLE, InputError, cannot_write
 from i3d_lightning.registry import import_plugins
@@ -29,7 +29,8 @@ VERBS: dict[str, Any] = {
     "cell": experiments.cell,
     "rerun": rerun.rerun,
     "flow": data.flow,
-    "predict": models.predict,
+    "predict": predict.predict,
+    "features": features.features,
     "table": look.table,
     "compare": look.compare,
     "chart": look.chart,

@@ -1,70 +1,31 @@
-"""Verbs on networks and weights: predict, architectures, weights list."""
+"""Verbs on networks and weights: architectures, weights list."""
 
 from __future__ import annotations
 
-import sys
-from json import dumps
-from pathlib import Path
-
 from i3d_lightning.cli.output import check_format, print_json, print_paper_table, print_rich
-from i3d_lightning.errors import InputError
+from i3d_lightning.errors import InputError, unknown
 
 
-def predict(
-    videos: list[str], weights: str = "i3d-rgb-kinetics400", top: int = 5, json: bool = False
-) -> None:
-    """Say what happens in any video.
+def architectures(architecture_pattern: str = "*", format: str = "terminal") -> None:
+    """Print networks with their parameters, multiply-adds and clips, and the stages of an Inception-v1.
 
     Args:
-        videos: Video files.
-        weights: A name (see `i3d weights list`) or path.
-        top: How many classes to show.
-        json: Print one JSON object a line: `video`, `predictions` (`label`, `probability`), and `partly_read`
-            where not all of it could be read; or `video` and `error`.
-    """
-    from i3d_lightning.predict.predictor import Predictor
-    from i3d_lightning.video.damage import watched
-
-    if top < 1:
-        raise InputError(f"top is {top}, but must be at least 1.")
-    predictor = Predictor(weights)
-    failed = 0
-    for video in videos:
-        try:
-            with watched() as seen:
-                best = predictor(Path(video), top)
-        except InputError as error:
-            failed += 1
-            print(f"error: {error}", file=sys.stderr)
-            if json:
-                print(dumps({"video": video, "error": str(error)}), flush=True)
-            continue
-        if json:
-            answer = [{"label": label, "probability": round(p, 6)} for label, p in best]
-            partly = {"partly_read": str(seen.damage)} if seen.damage else {}
-            print(dumps({"video": video, "predictions": answer, **partly}), flush=True)
-        else:
-            print(video)
-            for label, p in best:
-                print(f"  {p:.4f}  {label}", flush=True)
-    if failed:
-        raise SystemExit(1)
-
-
-def architectures(architecture_name: str | None = None, format: str = "terminal") -> None:
-    """Print every network with its parameters, multiply-adds and clips, or the stages of one.
-
-    Args:
-        architecture_name: Show the stages of this network and what each sees instead.
+        architecture_pattern: Only networks whose name matches this, such as `r*_18`; of a single
+            Inception-v1, its stages and what each sees.
         format: `terminal`, `markdown` or `latex`.
     """
+    from i3d_lightning.networks import ARCHITECTURES
     from i3d_lightning.results import tables
 
     check_format(format)
-    if architecture_name is not None:
-        print_paper_table(tables.endpoint_table(architecture_name), format)
+    found = [ARCHITECTURES[name] for name in ARCHITECTURES.names(architecture_pattern)]
+    if not found:
+        raise unknown("architecture", architecture_pattern, ARCHITECTURES.names())
+    if tables.has_stages(architecture_pattern):
+        print_paper_table(tables.endpoint_table(architecture_pattern), format)
     else:
-        print_paper_table(tables.architecture_table(), format)
+        chosen = None if len(found) == len(ARCHITECTURES.names()) else found
+        print_paper_table(tables.architecture_table(chosen), format)
 
 
 def weights_list(pattern: str = "*", json: bool = False) -> None:
@@ -74,6 +35,8 @@ def weights_list(pattern: str = "*", json: bool = False) -> None:
         pattern: Only names that match this, such as `*flow*`.
         json: Print one JSON object a line.
     """
+    from i3d_lightning.experiment import stages
+    from i3d_lightning.pretraining import self_supervised
     from i3d_lightning.weights import list_weights
 
     entries = list_weights(pattern)
@@ -84,7 +47,13 @@ def weights_list(pattern: str = "*", json: bool = False) -> None:
         return
     from rich.table import Table
 
-    grid = Table("name", "stream", "pretraining", "top-1", "top-5", "licence", "source", box=None)
+    columns = ("name", "stream", "pretraining", "clip", "top-1", "top-5", "views", "licence", "source")
+    grid = Table(*columns, box=None)
     for e in entries:
-        grid.add_row(e.name, e.stream, e.pretraining, f"{e.top1:.1f}", f"{e.top5:.1f}", e.licence, e.source)
+        top1, top5 = ("–" if top is None else f"{top:.1f}" for top in (e.top1, e.top5))
+        clip = f"{e.clips.train_frames} at {e.clips.fps:.3g} fps, {e.clips.test_side} px"
+        pretraining = f"{e.pretraining}*" if self_supervised(stages(e.pretraining)) else e.pretraining
+        grid.add_row(e.name, e.stream, pretraining, clip, top1, top5, e.views, e.licence, e.source)
     print_rich(grid)
+    if any(self_supervised(stages(e.pretraining)) for e in entries):
+        print("* self-supervised: no labels were seen.")

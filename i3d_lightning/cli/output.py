@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from json import dumps
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
-from i3d_lightning.errors import InputError, check_known
+from i3d_lightning.errors import InputError, cannot_write, check_known
 from i3d_lightning.study.workspace import check_folder
 
 FORMATS = ("terminal", "markdown", "latex")
@@ -27,11 +28,26 @@ def check_picture(path: Path) -> None:
     """Refuse a place where no picture can be written, before it is drawn.
 
     Raises:
-        InputError: It is a folder, lies below a file, or is of another format.
+        InputError: It is a folder, below a file or where nothing may be written, or of another format.
     """
-    if path.is_dir() or path.suffix.lower() != ".png":
-        raise InputError(f"The picture cannot be {path}: give the name of a file that ends in .png.")
-    check_folder("The picture's folder", path.parent)
+    check_file("picture", path, ".png")
+
+
+def check_file(what: str, path: Path, suffix: str) -> None:
+    """Refuse a place where no file of a format can be written, before there is anything to write.
+
+    Raises:
+        InputError: As `check_picture`.
+    """
+    if path.is_dir() or path.suffix.lower() != suffix:
+        raise InputError(f"The {what} cannot be {path}: give the name of a file that ends in {suffix}.")
+    check_folder(f"The {what}'s folder", path.parent)
+    nearest = next(place for place in path.absolute().parents if place.exists())
+    try:
+        with TemporaryFile(dir=nearest):  # as asking for permission says yes to some, and is wrong
+            pass
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def print_paper_table(shown: Any, format: str) -> None:

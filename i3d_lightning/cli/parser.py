@@ -50,13 +50,28 @@ POSITIONAL: Mapping[str, dict[str, Any]] = {
         "default": Path("cache/flow"),
         "help": "Folder that flow is kept in.",
     },
+    "src": {"type": Path, "help": "A folder of videos at any depth, a video, or a list of videos."},
+    "dst": {"type": Path, "help": "Folder to keep features in."},
     "run": {"type": Path, "help": "The folder of a run, or its name below the runs."},
     "one": {"help": "A run by its name, such as demo-ucf101-1/i3d-rgb/none/origin/seed0."},
     "other": {"help": "The run to compare it with."},
-    "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, or findings."},
-    "architecture_name": {"nargs": "?", "default": None, "help": "Show the stages of this network instead."},
+    "which": {"nargs": "?", "default": "all", "help": "all, 1 to 5, findings, or transfer."},
+    "picture": {"nargs": "?", "default": "pretraining", "help": "pretraining or transfer."},
+    "architecture_pattern": {
+        "nargs": "?",
+        "default": "*",
+        "help": "Only networks of such a name, as 'r*_18'.",
+    },
 }
 """Arguments that are given without a flag."""
+
+RENAMED: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "class_name": (
+        "--class",
+        {"metavar": "NAME", "help": "The class to draw maps of, instead of the most probable one."},
+    ),
+}
+"""Arguments whose flags are words that Python keeps for itself."""
 
 
 PLACE: Mapping[str, dict[str, Any]] = {
@@ -202,12 +217,17 @@ def _verb_parser(verb: Callable[..., Any], summary: str) -> ArgumentParser:
     parser = Parser(allow_abbrev=False, description=summary)
     parser.add_argument("--config", action="config", help="A YAML file with any of these settings.")
     hints = get_type_hints(verb)
-    parser.add_function_arguments(verb, skip={"json", "space", "place", *POSITIONAL}, as_group=False)
+    parser.add_function_arguments(
+        verb, skip={"json", "space", "place", *POSITIONAL, *RENAMED}, as_group=False
+    )
     for flag, settings in (SPACE if "space" in hints else PLACE if "place" in hints else {}).items():
         parser.add_argument(flag, **settings)
     for name, settings in POSITIONAL.items():
         if name in hints:
             parser.add_argument(name, **settings)
+    for name, (flag, settings) in RENAMED.items():
+        if name in hints:
+            parser.add_argument(flag, dest=name, type=str, default=None, **settings)
     if "json" in hints:
         parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
     return parser

@@ -14,6 +14,7 @@ def rerun(
     run: Path,
     space: Any,
     root: Path | None = None,
+    dataset: str | None = None,
     weights: str | None = None,
     flow_images: Path | None = None,
     fresh: bool = True,
@@ -24,7 +25,8 @@ def rerun(
 
     Args:
         run: Its folder, or its name below the runs.
-        root: Where its data set is now, if it was moved.
+        root: Where its data set is now, if it was moved; a list of your own is looked for there, too.
+        dataset: Where your own list or folder is now, if it was moved elsewhere.
         weights: Where the weights are now that it started from, if they were moved: a name or path.
         flow_images: Where the flow images are now that it read, if they were moved.
         fresh: Compute flow and features anew, in a cache that is deleted when all is done; `false` takes
@@ -39,7 +41,7 @@ def rerun(
     quieten_lightning()
     folder = run if run.exists() else space.runs / run
     original = reruns.read(folder)
-    moved = reruns.Moved(root, weights, flow_images)
+    moved = reruns.Moved(root, weights, flow_images, dataset)
     repeat = reruns.prepare(original, space, moved, fresh=fresh, dry=dry_run)
     about = {"run": original.name, "differs": {key: list(values) for key, values in repeat.differs.items()}}
     if ranks.is_first() and not json:

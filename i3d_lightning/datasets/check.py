@@ -21,7 +21,7 @@ from i3d_lightning.datasets.places import misplaced
 from i3d_lightning.datasets.registry import DATASETS, Dataset, root_of
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import digest
-from i3d_lightning.video.file import VideoFile
+from i3d_lightning.video.file import Segment, VideoFile, content_of
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class _Listed(NamedTuple):
     height: int | None
     unreadable: str | None
     decoded: int | None
+    start: float | None
+    end: float | None
 
     @property
     def may_be_read(self) -> bool:
@@ -57,7 +59,13 @@ class _Listed(NamedTuple):
 
     @property
     def file(self) -> VideoFile:
-        return VideoFile(self.path, self.sha256, self.bytes, self.modified, self.changed)
+        segment = None if self.start is None or self.end is None else Segment(self.start, self.end)
+        return VideoFile(self.path, self.sha256, self.bytes, self.modified, self.changed, segment)
+
+    @property
+    def content(self) -> str:
+        """What it shows; nothing where it cannot be read."""
+        return content_of(self.sha256, self.file.segment)
 
 
 def check(dataset: str, root: Path | None, splits: Sequence[int], folder: Path) -> Report:
@@ -78,10 +86,10 @@ def check(dataset: str, root: Path | None, splits: Sequence[int], folder: Path) 
     root = root_of(known, root)
     manifests = _manifests(known, root, splits, folder)
     listed = {id_: video for manifest in manifests.values() for id_, video in _rows(manifest)}
-    files = {v.sha256: v.file for v in listed.values() if v.may_be_read}
+    files = {v.content: v.file for v in listed.values() if v.may_be_read}
     contents = look_at(files, folder, known.images)
     pairs = near_duplicates(contents, files, known.images)
-    leaks.keep(folder, f"{dataset}-{digest(str(root.resolve()), sorted(manifests))[:16]}", contents, pairs)
+    leaks.keep(folder, f"{dataset}-{digest(known.place(root), sorted(manifests))[:16]}", contents, pairs)
     for split in manifests:
         load_manifest(dataset, root, split, folder, again=True)
     found = _leaks(manifests, listed, contents, pairs)
@@ -131,7 +139,7 @@ def _reading(listed: Mapping[str, _Listed], contents: Mapping[str, Content]) -> 
     usual_rate = median([video.rate or 0.0 for video in read]) if read else 0.0
     usual_side = median([min(video.width or 0, video.height or 0) for video in read]) if read else 0
     for id_, video in listed.items():
-        content = contents.get(video.sha256)
+        content = contents.get(video.content)
         if video.bytes == 0:
             yield Fault("empty", id_)
         elif content is None or content.unreadable:
@@ -167,7 +175,7 @@ def _leaks(
     found: dict[leaks.Leak, list[int]] = defaultdict(list)
     for split, manifest in manifests.items():
         train, test = (
-            [(v.id, v.sha256) for v in videos if v.sha256 in contents]
+            [(v.id, v.sha256, v.segment) for v in videos if v.content in contents]
             for videos in (manifest.data.train, manifest.data.test)
         )
         for leak in leaks.leaks(train, test, twins):
@@ -193,10 +201,10 @@ def _duplicates(
     """Find what is the same and is not named as leaked, and what is the same in several classes."""
     names: dict[str, list[str]] = defaultdict(list)
     for id_, video in listed.items():
-        if video.sha256 in contents:
-            names[video.sha256].append(id_)
+        if video.content in contents:
+            names[video.content].append(id_)
     named = {id_ for fault in leaked if fault.kind == "leak" for id_ in (fault.video, fault.other)}
-    met = {frozenset((listed[fault.video].sha256, listed[fault.other].sha256)) for fault in leaked}
+    met = {frozenset((listed[fault.video].content, listed[fault.other].content)) for fault in leaked}
     for ids in names.values():
         if len(ids) > 1:
             said = _classes(listed, *ids)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from typing import NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from torch.utils.data import Dataset
 from i3d_lightning.datasets.split import Video
 from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.flow import FlowToCome
-from i3d_lightning.recipe import Clips
-from i3d_lightning.video import decoding, sampling, transforms
+from i3d_lightning.recipe import FFMPEG, WHOLE, Clips
+from i3d_lightning.video import decoding, resizing, sampling, transforms
 from i3d_lightning.video.damage import Damage, watched
 from i3d_lightning.video.file import VideoFile
 
@@ -60,6 +60,7 @@ class WholeVideo(TypedDict):
         index: Index of the video.
         error: Why it cannot be read.
         partly: How much of it was read, where not all: "28 of 139 frames".
+        looped: Whether it is shorter than a training clip, and was looped to one.
     """
 
     clips: tuple[Seen, ...] | None
@@ -67,6 +68,7 @@ class WholeVideo(TypedDict):
     index: int
     error: str | None
     partly: str | None
+    looped: bool
 
 
 class Batch(TypedDict):
@@ -101,11 +103,13 @@ class WholeBatch(TypedDict):
         groups: Those of one size together.
         unreadable: Index of a video that cannot be read -> why.
         partly: Index of a video that was read only in part -> how much of it.
+        looped: Indices of videos that were looped, as they are shorter than a training clip.
     """
 
     groups: list[Group]
     unreadable: dict[int, str]
     partly: dict[int, str]
+    looped: list[int]
 
 
 class Frames(Protocol):
@@ -131,27 +135,41 @@ class RGBFrames:
         fps: Frame rate that they are resampled to, in frames per second.
         short_side: Length of their shorter side, in pixels.
         snapshot: The middle one of so many is taken.
+        aspect: Width / height that they are squeezed to; 0 keeps theirs.
+        interpolation: How they are resized, see `recipe.Clips`.
     """
 
     fps: float
     short_side: int
     snapshot: int = 1
+    aspect: float = 0.0
+    interpolation: str = FFMPEG
     is_flow = False
+
+    @classmethod
+    def of(cls, clips: Clips) -> RGBFrames:
+        """Take the frames that settings ask for."""
+        return cls(clips.fps, clips.short_side, clips.snapshot, clips.aspect, clips.interpolation)
 
     def length(self, video: VideoFile) -> int:
         video.check()
-        return decoding.length(video.path, fps=self.fps)
+        return decoding.length(video.path, fps=self.fps, segment=video.segment)
 
     def read(self, video: VideoFile, start: int, frames: int, period: int | None = None) -> Tensor:
         video.check()
-        return decoding.read_clip(
+        how: dict[str, Any] = {"interpolation": self.interpolation} if self.interpolation != FFMPEG else {}
+        read = resizing.read_resized if how else decoding.read_clip
+        return read(
             video.path,
             start + self.snapshot // 2,
             frames // self.snapshot,
             fps=self.fps,
             short_side=self.short_side,
+            aspect=self.aspect,
             step=self.snapshot,
             period=period,
+            segment=video.segment,
+            **how,
         )
 
 
@@ -237,8 +255,9 @@ def _cut(clip: Seen, top: int, left: int, size: int, is_flow: bool, mirrored: bo
     return clip.contiguous()
 
 
-def _cut_centre(clip: Seen, size: int) -> Seen:
-    return _cut(clip, *transforms.centre_place(clip.shape, size), size, False, False)
+def _cut_centre(clip: Seen, size: int, clips: Clips) -> Seen:
+    place = resizing.centre_place(clip.shape, size, clips.interpolation)
+    return _cut(clip, *place, size, False, False)
 
 
 @lru_cache(maxsize=2)
@@ -266,15 +285,15 @@ class CentreClips(Dataset[Clip]):
         length = _length(self.sources, video)
         start = sampling.centre_start(length, self.clips.train_frames)
         seen = _read(self.sources, video, start, self.clips.train_frames, length)
-        return tuple(_cut_centre(clip, self.clips.crop) for clip in seen)
+        return tuple(_cut_centre(clip, self.clips.crop, self.clips) for clip in seen)
 
 
 @dataclass(frozen=True)
 class WholeVideos(Dataset[WholeVideo]):
-    """Every video as it is tested: all of it or its first `test_frames`, cropped in the centre.
+    """Every video as it is tested: all of it or its first `test_frames`, cropped in the centre, or its views.
 
-    One shorter than a training clip is looped to that length. One that cannot be read has no clips,
-    but an `error`.
+    One shorter than a training clip is looped to that length. Views follow each other in time, see
+    `training.streams.of_whole_videos`. One that cannot be read has no clips, but an `error`.
     """
 
     videos: Sequence[Video]
@@ -292,24 +311,52 @@ class WholeVideos(Dataset[WholeVideo]):
             "index": index,
             "error": None,
             "partly": None,
+            "looped": False,
         }
         try:
             with watched() as seen:
-                item["clips"] = self._clips(video)
+                length = _length(self.sources, video)
+                item["looped"] = length < self._least
+                item["clips"] = self._clips(video, length)
             if seen.damage:
                 item["partly"] = str(seen.damage)
         except UnreadableVideoError as error:
             item["error"] = str(error)
         return item
 
-    def _clips(self, video: Video) -> tuple[Seen, ...]:
-        length = _length(self.sources, video)
+    @property
+    def _least(self) -> int:
+        """The fewest frames that are seen of a video."""
+        return min(self.clips.train_frames, self.clips.test_frames)
+
+    def _clips(self, video: Video, length: int) -> tuple[Seen, ...]:
+        if self.clips.views != WHOLE:
+            return self._views(video, length)
         frames = min(length, self.clips.test_frames)
-        frames = max(
-            frames - frames % self.clips.snapshot, min(self.clips.train_frames, self.clips.test_frames)
-        )
+        frames = max(frames - frames % self.clips.snapshot, self._least)
         seen = _read(self.sources, video, 0, frames, length)
-        return tuple(_cut_centre(clip, self.clips.test_side) for clip in seen)
+        return tuple(_cut_centre(clip, self.clips.test_side, self.clips) for clip in seen)
+
+    def _views(self, video: Video, length: int) -> tuple[Seen, ...]:
+        """Clips of training length at equal distances from the first to the last, and squares of each."""
+        count, squares = self.clips.clips_and_squares
+        frames, size = self.clips.train_frames, self.clips.test_side
+        views: list[tuple[Tensor, ...]] = []
+        for start in sampling.spread_starts(length, frames, count):
+            seen = _read(self.sources, video, start, frames, length)
+            if any(isinstance(clip, FlowToCome) for clip in seen):
+                raise InputError(
+                    "clips.views needs flow that is stored: say flow.source 'stored', or drop the views."
+                )
+            if squares == 1:
+                views.append(tuple(_cut_centre(clip, size, self.clips) for clip in seen))  # type: ignore[misc]
+                continue
+            places = [transforms.side_places(clip.shape, size) for clip in seen]
+            views += [
+                tuple(transforms.crop(clip, *place, size) for clip, place in zip(seen, at, strict=True))  # type: ignore[arg-type,call-arg]
+                for at in zip(*places, strict=True)
+            ]
+        return tuple(torch.cat(clips, dim=1) for clips in zip(*views, strict=True))
 
 
 def _first_readable(
@@ -374,6 +421,7 @@ def collate_whole(items: Sequence[WholeVideo]) -> WholeBatch:
         ],
         "unreadable": {item["index"]: item["error"] for item in items if item["error"] is not None},
         "partly": {item["index"]: item["partly"] for item in items if item["partly"] is not None},
+        "looped": [item["index"] for item in items if item["looped"]],
     }
 
 

@@ -88,7 +88,7 @@ def look_at(files: Mapping[str, VideoFile], folder: Path, images: bool = False) 
     """Decode contents from end to end, but for those that are known, and for files that changed meanwhile.
 
     Args:
-        files: Where each content is, by its sha256.
+        files: Where each content is, by what identifies it.
         folder: Where manifests are kept.
         images: Whether they are images.
 
@@ -115,14 +115,14 @@ def look_at(files: Mapping[str, VideoFile], folder: Path, images: bool = False) 
     return found
 
 
-def frames_of(path: Path, start: int, frames: int, rate: float) -> np.ndarray:
+def frames_of(file: VideoFile, start: int, frames: int, rate: float) -> np.ndarray:
     """Read consecutive frames of a video, reduced to `SIDE` px squares in grey: uint8 `t h w`.
 
     Raises:
         UnreadableVideoError: As `decoding.read_clip`.
     """
-    clip = read_clip(path, start, frames, fps=rate, short_side=SIDE).permute(1, 2, 3, 0).numpy()
-    return np.stack([_reduced(frame) for frame in clip])
+    clip = read_clip(file.path, start, frames, fps=rate, short_side=SIDE, segment=file.segment)
+    return np.stack([_reduced(frame) for frame in clip.permute(1, 2, 3, 0).numpy()])
 
 
 def picture_of(path: Path) -> np.ndarray:
@@ -141,7 +141,7 @@ def _reduced(frame: np.ndarray) -> np.ndarray:
 
 def _look(file: VideoFile, images: bool) -> Content | None:
     try:
-        seen = _look_at_image(file.path) if images else _look_at_video(file.path)
+        seen = _look_at_image(file.path) if images else _look_at_video(file)
     except UnreadableVideoError as error:
         seen = Content(0, 0, str(error), np.zeros(0, np.uint64))
     try:
@@ -156,16 +156,16 @@ def _look_at_image(path: Path) -> Content:
     return Content(1, 1, None, _hashes(picture_of(path)))
 
 
-def _look_at_video(path: Path) -> Content:
+def _look_at_video(file: VideoFile) -> Content:
     with watched() as seen:
-        info = probe(path)
+        info = probe(file.path, file.segment)
     rate = min(info.fps, FASTEST)
-    total = length(path, fps=rate)
+    total = length(file.path, fps=rate, segment=file.segment)
     ticks = (np.arange(max(1, int(total / rate * RATE))) / RATE * rate + 1e-6).astype(int)
     of, bad, looks = seen.damage.of if seen.damage else info.frames, 0, []
     for start in range(0, total, _AT_ONCE):
         with watched() as seen:
-            frames = frames_of(path, start, min(_AT_ONCE, total - start), rate)
+            frames = frames_of(file, start, min(_AT_ONCE, total - start), rate)
         if seen.damage is not None:
             of, bad = max(of, seen.damage.of), bad + info.frames - seen.damage.read
         looks.append(_hashes(frames[ticks[(ticks >= start) & (ticks < start + len(frames))] - start]))

@@ -229,7 +229,7 @@ def _sources(dataset: str, stream: str, recipe: Recipe, flow_root: Path | None) 
         return [ImageFrames(clips.short_side)]
     sources: list[Frames] = []
     if stream != "flow":
-        sources.append(RGBFrames(clips.fps, clips.short_side, clips.snapshot))
+        sources.append(RGBFrames.of(clips))
     if stream != "rgb":
         sources.append(_flow_source(recipe, flow_root))
     return sources

@@ -26,7 +26,14 @@ TARGETS = ("demo-ucf101", "demo-hmdb51")
 ROOT = Path("data/demo")
 
 _DEMO: Changes = {
-    "clips": {"short_side": 56, "crop": 48, "train_frames": 16, "test_frames": 20, "flip": False},
+    "clips": {
+        "short_side": 56,
+        "crop": 48,
+        "train_frames": 16,
+        "test_frames": 20,
+        "flip": False,
+        "fps": 25.0,
+    },
     "flow": {
         "scales": 2,
         "scale_step": 0.5,
@@ -47,6 +54,7 @@ _DEMO: Changes = {
         "weight_decay": 1e-2,
         "schedule": "cosine",
         "batchnorm_momentum": 0.1,
+        "warmup_steps": 0,
     },
 }
 # Steps and rates are those that experiments/demo-sweep.yaml chose on the development set.
@@ -76,9 +84,21 @@ _IMAGENET: Changes = {
 def _recipe(*changes: Changes) -> Callable[[Experiment], Changes]:
     def recipe_for(experiment: Experiment) -> Changes:
         chosen = _FULL_FT if experiment.protocol == "full-ft" else {}
-        return merge(_DEMO, _CLIPS.get(experiment.architecture, {}), chosen, *changes)
+        clips = _CLIPS.get(experiment.architecture) or _square(experiment.architecture)
+        return merge(_DEMO, clips, chosen, *changes)
 
     return recipe_for
+
+
+def _square(architecture: str) -> Changes:
+    """The largest square that a network takes, up to that of all others."""
+    from i3d_lightning.networks.registry import (
+        ARCHITECTURES,
+    )  # torch, for which listing data sets need not wait
+
+    network, side = ARCHITECTURES.get(architecture), _DEMO["clips"]["crop"]
+    multiple = network.multiple[1] if network else 1
+    return {"clips": {"crop": side // multiple * multiple}}
 
 
 def _below(folder: str, read: Read) -> Read:

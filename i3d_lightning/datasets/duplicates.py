@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +71,7 @@ def near_duplicates(
     """Find pairs of contents of which one is a copy of the other, or of a good part of it.
 
     Args:
-        contents: What each content shows, by its sha256.
+        contents: What each content shows, by what identifies it.
         files: Where each is.
         images: Whether they are images.
     """
@@ -168,13 +167,13 @@ def _distances(
 def _same(pair: tuple[str, str, int], files: Mapping[str, VideoFile], images: bool) -> bool:
     one, other, shift = pair
     try:
-        return likeness(files[one].path, files[other].path, shift, images) >= _SAME
+        return likeness(files[one], files[other], shift, images) >= _SAME
     except UnreadableVideoError as error:  # in the meantime
         log.warning("Not compared: %s", error)
         return False
 
 
-def likeness(one: Path, other: Path, shift: int = 0, images: bool = False) -> float:
+def likeness(one: VideoFile, other: VideoFile, shift: int = 0, images: bool = False) -> float:
     """Correlate what moves in two videos that are laid over each other, from -1 to 1; of images, all.
 
     Args:
@@ -187,10 +186,10 @@ def likeness(one: Path, other: Path, shift: int = 0, images: bool = False) -> fl
         UnreadableVideoError: One cannot be read.
     """
     if images:
-        return _correlation(picture_of(one), picture_of(other))
-    rate = min(probe(one).fps, probe(other).fps, FASTEST)
+        return _correlation(picture_of(one.path), picture_of(other.path))
+    rate = min(probe(one.path).fps, probe(other.path).fps, FASTEST)
     by, longest = round(shift / RATE * rate), max(_FEWEST, round(_LONGEST * rate))
-    ours, theirs = length(one, fps=rate), length(other, fps=rate)
+    ours, theirs = (length(file.path, fps=rate, segment=file.segment) for file in (one, other))
     middle = (max(0, -by) + min(ours, theirs - by)) // 2
     first = max(0, min(middle - longest // 2, ours - longest))
     second = max(0, min(middle + by - longest // 2, theirs - longest))
@@ -200,8 +199,8 @@ def likeness(one: Path, other: Path, shift: int = 0, images: bool = False) -> fl
 
 
 @lru_cache(maxsize=128)  # the clips of one scene are compared with each other, one after the other
-def _frames(path: Path, start: int, frames: int, rate: float) -> np.ndarray:
-    return frames_of(path, start, frames, rate)
+def _frames(file: VideoFile, start: int, frames: int, rate: float) -> np.ndarray:
+    return frames_of(file, start, frames, rate)
 
 
 def _overlaps(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[int, int, int]]:

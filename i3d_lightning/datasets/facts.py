@@ -46,6 +46,7 @@ class Facts(NamedTuple):
         rate: Its own frame rate, in frames per second.
         width: Width in pixels.
         height: Height in pixels.
+        seconds: How long it lasts.
         unreadable: Why it is no video that can be read.
     """
 
@@ -58,6 +59,7 @@ class Facts(NamedTuple):
     rate: float | None = None
     width: int | None = None
     height: int | None = None
+    seconds: float | None = None
     unreadable: str | None = None
 
     @property
@@ -70,9 +72,9 @@ FACTS = {
     "bytes": pa.int64(), "modified": pa.int64(), "changed": pa.int64(),
     "seen": pa.int64(), "sha256": pa.string(),
     "frames": pa.int64(), "rate": pa.float64(), "width": pa.int64(), "height": pa.int64(),
-    "unreadable": pa.string(),
+    "seconds": pa.float64(), "unreadable": pa.string(),
 }  # fmt: skip
-_MEMORIES = "files-5-"
+_MEMORIES = "files-6-"
 """How files begin in which is kept what is known of files."""
 _FILES = pa.schema({"path": pa.string(), **FACTS})
 
@@ -139,7 +141,9 @@ def _read(path: Path, images: bool) -> Facts:
         info = probe(path)
     except UnreadableVideoError as error:
         return facts._replace(unreadable=str(error))
-    return facts._replace(frames=info.frames, rate=info.fps, width=info.width, height=info.height)
+    return facts._replace(
+        frames=info.frames, rate=info.fps, width=info.width, height=info.height, seconds=info.seconds
+    )
 
 
 def _holds(path: Path, facts: Facts) -> bool:

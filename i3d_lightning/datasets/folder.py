@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from i3d_lightning.datasets.registry import Dataset, register
 from i3d_lightning.datasets.split import DatasetSplit, Video, first_folder
 from i3d_lightning.errors import InputError
 
@@ -29,7 +28,7 @@ def read_folder(root: Path, split: int) -> DatasetSplit:
     }
     classes = tuple(sorted({file.parent.name for files in found.values() for file in files}))
     train, test = (labelled(files, root, classes) for files in found.values())
-    return DatasetSplit("folder", split, classes, train, test)
+    return DatasetSplit(root.name, split, classes, train, test)
 
 
 def files_of(part: Path, suffixes: Collection[str]) -> list[Path]:
@@ -50,11 +49,12 @@ def walk(root: Path) -> Iterator[Path]:
             continue
         if (status.st_dev, status.st_ino) not in met:
             met.add((status.st_dev, status.st_ino))
-            waiting += [entry for entry in entries if _is_folder(entry)]
+            waiting += [entry for entry in entries if is_folder(entry)]
             yield from (entry for entry in entries if may_be_read(entry))
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Tell whether there is a folder; what cannot be looked at is none."""
     try:
         return path.is_dir()
     except OSError:  # what it lies in may be listed, but not entered
@@ -74,6 +74,3 @@ def labelled(files: Iterable[Path], root: Path, classes: Sequence[str]) -> tuple
     labels = {name: label for label, name in enumerate(classes)}
     names = ((file, file.relative_to(root).as_posix()) for file in files)
     return tuple(Video(name, file, labels[file.parent.name], group=name) for file, name in names)
-
-
-register(Dataset("folder", read_folder, groups=False))

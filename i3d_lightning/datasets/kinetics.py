@@ -1,4 +1,4 @@
-"""Kinetics (Kay et al., 2017): https://deepmind.com/kinetics, as common downloaders leave it."""
+"""Kinetics (Kay et al., 2017) and later releases, as downloaders leave it: https://deepmind.com/kinetics."""
 
 from __future__ import annotations
 
@@ -133,3 +133,7 @@ def _recipe(experiment: Experiment) -> Changes:
 
 
 register(Dataset("kinetics", read_kinetics, recipe=_recipe, teaches="kinetics", stands_for="kinetics"))
+# Later releases have lists of the same form, and other videos of other classes: weights that have seen them
+# are others (Carreira et al., 2018, 2019; Smaira et al., 2020).
+for _name in ("kinetics600", "kinetics700", "kinetics700-2020"):
+    register(Dataset(_name, read_kinetics, recipe=_recipe, teaches=_name))

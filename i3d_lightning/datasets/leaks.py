@@ -1,7 +1,7 @@
 """Which test videos are trained on too: the same content under another name, or nearly the same.
 
-The same content is known from hashes alone. What is nearly the same only a check finds (`check`); its verdict
-on each content is kept here, for every manifest made from then on.
+The same content, or moments of it, is known from hashes and times alone. What is nearly the same only a check
+finds (`check`); its verdict on each content is kept here, for every manifest made from then on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from i3d_lightning.datasets import parquet
+from i3d_lightning.video.file import Segment, content_of, overlap
 
 if TYPE_CHECKING:  # perceptual hashes are needed to check a data set, not to use it
     from i3d_lightning.datasets.contents import Content
@@ -47,7 +48,8 @@ class Leak(NamedTuple):
     Attributes:
         test: Its id.
         train: Id of a training video that shows the same.
-        exact: Whether the two are the same file; else one was re-encoded, resized or trimmed.
+        exact: Whether the two are the same file, or share moments of it; else one was re-encoded, resized or
+            trimmed.
     """
 
     test: str
@@ -55,8 +57,8 @@ class Leak(NamedTuple):
     exact: bool
 
 
-Shown = Iterable[tuple[str, str]]
-"""Videos by their ids and contents."""
+Shown = Iterable[tuple[str, str, Segment | None]]
+"""Videos by their ids, with the sha256 of their files and the parts of these that they are."""
 
 
 def leaks(train: Shown, test: Shown, twins: Mapping[str, Collection[str]]) -> list[Leak]:
@@ -68,13 +70,18 @@ def leaks(train: Shown, test: Shown, twins: Mapping[str, Collection[str]]) -> li
         twins: Contents that are nearly the same as another.
     """
     trained: dict[str, str] = {}
-    for video, content in train:
-        trained.setdefault(content, video)
+    parts: dict[str, list[tuple[str, Segment | None]]] = defaultdict(list)
+    for video, sha256, segment in train:
+        trained.setdefault(content_of(sha256, segment), video)
+        parts[sha256].append((video, segment))
     found = []
-    for video, content in test:
-        same = (content, *sorted(twins.get(content, ())))
-        if met := next((other for other in same if other in trained), None):
-            found.append(Leak(video, trained[met], met == content))
+    for video, sha256, segment in test:
+        content = content_of(sha256, segment)
+        moments = (other for other, part in parts.get(sha256, ()) if overlap(part, segment))
+        same = trained.get(content) or next(moments, None)
+        alike = (trained[twin] for twin in sorted(twins.get(content, ())) if twin in trained)
+        if other := same or next(alike, None):
+            found.append(Leak(video, other, same is not None))
     return found
 
 

@@ -31,15 +31,18 @@ from i3d_lightning.datasets.registry import DATASETS, Dataset, read_dataset, roo
 from i3d_lightning.datasets.split import DatasetSplit, Video
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import digest
+from i3d_lightning.video.file import Segment, content_of
+from i3d_lightning.video.timeline import check_segment
 
 log = logging.getLogger(__name__)
 
-VERSION = 6
+VERSION = 8
 """Raised whenever a manifest would hold something else of the same files."""
 
 _ROWS = pa.schema(
     {"part": pa.string(), "id": pa.string(), "label": pa.int64(), "group": pa.string()}
     | {"path": pa.string(), **FACTS, "decoded": pa.int64(), "leaked": pa.bool_()}
+    | {"start": pa.float64(), "end": pa.float64()}
 )
 
 
@@ -49,10 +52,11 @@ class Manifest:
 
     Attributes:
         root: Folder of the data set.
-        table: A row for each video: part, id, label, group, path below the root, its `Facts`, how many of its
-            frames decode where it was checked, and whether it leaked.
+        table: A row for each video: part, id, label, group, path below the root, the `Facts` of its file, how
+            many of its frames decode where it was checked, whether it leaked, and where a segment begins and
+            ends.
         about: All else: the data set's name, split and classes, the part tested on, ids without a file,
-            whether near-duplicates were looked for, and the digest.
+            whether near-duplicates were looked for, the digest, and that of the whole of a user's own list.
     """
 
     root: Path
@@ -73,10 +77,13 @@ class Manifest:
         """Give the split, with what is known of each file."""
         about = self.about
         parts: dict[str, list[Video]] = {"train": [], "test": []}
-        names = ("part", "id", "path", "label", "group", "sha256", "bytes", "modified", "changed", "leaked")
-        columns = (self.table.column(name).to_pylist() for name in names)
-        for part, id_, path, label, group, *facts in zip(*columns, strict=True):
-            parts[part].append(Video(id_, self.root / path, label, group, *facts))
+        names = ("part", "start", "end", "id", "path", "label", "group")
+        facts = ("sha256", "bytes", "modified", "changed", "leaked")
+        columns = (self.table.column(name).to_pylist() for name in (*names, *facts))
+        for part, start, end, id_, path, label, group, *known in zip(*columns, strict=True):
+            segment = None if start is None else Segment(start, end)
+            what = dict(zip(facts, known, strict=True))
+            parts[part].append(Video(id_, self.root / path, label, group, segment=segment, **what))
         return DatasetSplit(
             about["dataset"],
             about["split"],
@@ -87,6 +94,7 @@ class Manifest:
             tuple(about["missing_test"]),
             about["tested_on"],
             about["near_duplicates"],
+            about["whole"],
         )
 
 
@@ -109,7 +117,7 @@ def load_manifest(
     root = root_of(known, root)
     if known.prepare is not None:
         known.prepare(root)
-    file = folder / f"{dataset}-{split}-{digest(str(root.resolve()))[:16]}.parquet"
+    file = folder / f"{dataset}-{split}-{digest(known.place(root))[:16]}.parquet"
     found, _ = _stored(file, root)
     if found is not None and not again:
         return found
@@ -134,19 +142,23 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
     for parent in {video.path.parent for _, video in videos}:
         watched.setdefault(_below(parent, root), _state(parent))
     facts = describe([video.path for _, video in videos], folder, dataset.images)
-    verdicts, near = leaks.verdicts(folder, {f.sha256 for f in facts.values() if f.readable})
+    _check_segments(data, facts)
+    contents = {v: content_of(facts[v.path].sha256, v.segment) for _, v in videos}
+    verdicts, near = leaks.verdicts(folder, {c for v, c in contents.items() if facts[v.path].readable})
     leaked = _leaked(data, facts, {content: verdict.twins for content, verdict in verdicts.items()})
     rows = []
     for part, v in videos:
-        known, verdict = facts[v.path], verdicts.get(facts[v.path].sha256)
+        known, verdict = facts[v.path], verdicts.get(contents[v])
         if verdict is not None:
             known = known._replace(unreadable=known.unreadable or verdict.unreadable)
         decoded = verdict and verdict.decoded
         where = _below(v.path, root)
-        rows.append((part, v.id, v.label, v.group, where, *known, decoded, part == "test" and v.id in leaked))
+        leaks_here = part == "test" and v.id in leaked
+        segment = v.segment or (None, None)
+        rows.append((part, v.id, v.label, v.group, where, *known, decoded, leaks_here, *segment))
     if lost := [f for f in facts.values() if f.unreadable]:
         log.warning("%d of %d files cannot be read, such as: %s", len(lost), len(facts), lost[0].unreadable)
-    identity = [(part, v.id, v.label, v.group, facts[v.path].sha256) for part, v in videos]
+    identity = [(part, v.id, v.label, v.group, contents[v]) for part, v in videos]
     about = {
         "version": VERSION,
         "dataset": data.name,
@@ -157,6 +169,7 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
         "missing_test": data.missing_test,
         "digest": digest(data.classes, data.tested_on, identity, data.missing_train, data.missing_test),
         "near_duplicates": near,
+        "whole": data.whole,
         "lost": [_below(v.path, root) for _, v in videos if not facts[v.path].sha256],  # could not be opened
         "since": since,
         "watched": watched,
@@ -164,12 +177,20 @@ def _scan(dataset: Dataset, root: Path, split: int, folder: Path) -> Manifest:
     return Manifest(root, parquet.table_of(rows, _ROWS), about)
 
 
+def _check_segments(data: DatasetSplit, facts: Mapping[Path, Facts]) -> None:
+    """Refuse a list with a segment that its file does not have."""
+    for video in (*data.train, *data.test):
+        seconds = facts[video.path].seconds
+        if video.segment is not None and seconds is not None:
+            check_segment(video.path, video.segment, seconds)
+
+
 def _leaked(
     data: DatasetSplit, facts: Mapping[Path, Facts], twins: Mapping[str, Collection[str]]
 ) -> set[str]:
     """Find the test videos that are trained on too, and say how many there are."""
     train, test = (
-        [(v.id, facts[v.path].sha256) for v in videos if facts[v.path].readable]
+        [(v.id, facts[v.path].sha256, v.segment) for v in videos if facts[v.path].readable]
         for videos in (data.train, data.test)
     )
     found = leaks.leaks(train, test, twins)
@@ -210,11 +231,13 @@ State = tuple[int, str]
 def _watch(dataset: Dataset, root: Path, folder: Path) -> dict[str, State]:
     """Take the state of every folder and list below a root, and of the code that reads them."""
     watched: dict[str, State] = {}
+    if dataset.own_list is not None:  # whose videos are all there, wherever: others are not looked for
+        watched[str(dataset.own_list)] = _state(dataset.own_list)
     code = getattr(sys.modules.get(dataset.read.__module__), "__file__", None)
     if code is not None:
         watched[code] = _state(Path(code))
     met = {_inode(own) for own in (folder, folder.parent) if own.exists()}
-    waiting = [root] if root.is_dir() else []
+    waiting = [root] if root.is_dir() and dataset.own_list is None else []
     while waiting:
         place = waiting.pop()
         if place != root and _inode(place) in met:  # our own, or a link back

@@ -43,7 +43,12 @@ def misplaced(
 
 
 def _on_no_list(here: Collection[Path], dataset: Dataset, root: Path) -> Iterator[Path]:
-    """Go through the other files of the data set, of which one behind a linked folder is the same file."""
+    """Go through the other files of the data set, of which one behind a linked folder is the same file.
+
+    A list of one's own may leave out what it likes.
+    """
+    if dataset.own_list is not None:
+        return
     suffixes = imagenet.SUFFIXES if dataset.images else videos_in_folders.SUFFIXES
     sharing = sum(dataset.root is not None and other.root == dataset.root for other in DATASETS) > 1
     place = Path(os.path.commonpath([file.parent for file in here])) if sharing else root

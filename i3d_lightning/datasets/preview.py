@@ -63,7 +63,7 @@ def draw_preview(data: DatasetSplit, recipe: Recipe, output: Path, classes: int 
 def _clips(videos: Sequence[Video], recipe: Recipe) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield frames of each readable video, `t h w 3` uint8, and the flow from them, `t h w 2`."""
     clips = recipe.clips
-    frames = RGBFrames(clips.fps, clips.short_side)
+    frames = RGBFrames(clips.fps, clips.short_side, aspect=clips.aspect)
     for video in videos:
         try:
             clip = frames.read(video.file, 0, clips.train_frames + 1)

@@ -7,13 +7,14 @@ A data set is one file: a reader of its lists, and its registration, which says 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from i3d_lightning.datasets.split import DEVELOPMENT, DatasetSplit, checked
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.recipe import Changes, merge
 from i3d_lightning.registry import Registry
 
@@ -44,6 +45,9 @@ class Dataset:
         root: Its folder, where it has one of its own; else the user says it.
         prepare: Makes what is missing below the root before it is read.
         development: Tells whether what is below a root is there to choose settings on, its test videos too.
+        asks: What only the user knows of it: settings without which nothing is trained on it by steps, such
+            as `clips.flip`, each with the question.
+        source: The user's own list or folder that it was made of, see `own`.
     """
 
     name: str
@@ -58,6 +62,17 @@ class Dataset:
     root: Path | None = None
     prepare: Callable[[Path], object] | None = None
     development: Callable[[Path], bool] | None = None
+    asks: Mapping[str, str] = field(default_factory=dict)
+    source: Path | None = None
+
+    @property
+    def own_list(self) -> Path | None:
+        """The user's own list, which names all of its videos, where it is made of one."""
+        return self.source if self.source != self.root else None
+
+    def place(self, root: Path) -> str:
+        """Say where it is, so that nothing kept of it is taken for what is kept of another."""
+        return "#".join(map(str, (root.resolve(), *([self.own_list] if self.own_list else []))))
 
     def recipe_for(self, experiment: Experiment) -> Changes:
         """Say what an experiment on it changes of the paper's recipe."""
@@ -73,6 +88,12 @@ def teacher(word: str, family: str) -> Dataset | None:
     """Find the data set of a family whose training is a stage of pretraining, such as `kinetics`."""
     found = [d for d in DATASETS if d.teaches == word]
     return next((d for d in found if d.family == family), None)
+
+
+def is_video(stage: str) -> bool:
+    """Say whether a stage of pretraining is video: whatever is not known to be images."""
+    images = {d.teaches for d in DATASETS if d.images} | {c.name for c in CORPORA if not c.video}
+    return stage not in images
 
 
 def root_of(dataset: Dataset, root: Path | None) -> Path:

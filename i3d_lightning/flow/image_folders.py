@@ -102,6 +102,7 @@ class FlowImages:
         )
 
     def _files(self, video: VideoFile) -> Files:
+        _check_whole(video)
         video.check()
         name = video.path.stem
         for x, y in ((f"{name}/flow_x_*", f"{name}/flow_y_*"), (f"u/{name}/*", f"v/{name}/*")):
@@ -126,16 +127,25 @@ def one_each(videos: Iterable[VideoFile], source: str) -> None:
     """Make sure that no two videos would get the flow images of one.
 
     Raises:
-        InputError: Two files have the same name but for their folders and endings.
+        InputError: Two files have the same name but for their folders and endings, or one is a segment.
     """
     seen: dict[str, Path] = {}
     for video in videos:
+        _check_whole(video)
         other = seen.setdefault(video.path.stem, video.path)
         if other != video.path:
             raise InputError(
                 f"{other} and {video.path} would get the same flow images below {source}, which are found by "
                 "a video's name alone: give each a name of its own."
             )
+
+
+def _check_whole(video: VideoFile) -> None:
+    if video.segment is not None:
+        raise InputError(
+            f"Flow images are of whole files, but of {video.path} a segment is used: have flow computed "
+            "(flow.source stored or computed), or cut the file."
+        )
 
 
 def folder_of_images(source: str) -> Path:

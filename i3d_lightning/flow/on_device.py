@@ -59,14 +59,21 @@ class FlowFromFrames:
             ChangedFileError: It is another file than it was.
         """
         video.check()
-        return decoding.pairs(video.path, fps=self.fps)
+        return decoding.pairs(video.path, fps=self.fps, segment=video.segment)
 
     def read(self, video: VideoFile, start: int, frames: int, period: int | None = None) -> FlowToCome:
         """Read the frames behind consecutive fields; where they are looped, those of the loop once."""
         length = self.length(video)
         length = min(length, period or length)
         first, fields = (start, frames) if start + frames <= length else (0, length)
-        seen = decoding.read_clip(video.path, first, fields + 1, fps=self.fps, short_side=self.short_side)
+        seen = decoding.read_clip(
+            video.path,
+            first,
+            fields + 1,
+            fps=self.fps,
+            short_side=self.short_side,
+            segment=video.segment,
+        )
         return FlowToCome(seen, frames)
 
 

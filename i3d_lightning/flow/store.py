@@ -74,7 +74,7 @@ class FlowStore:
             ChangedFileError: It is another file than it was.
         """
         video.check()
-        return decoding.pairs(video.path, fps=self.fps)
+        return decoding.pairs(video.path, fps=self.fps, segment=video.segment)
 
     def read(
         self, video: VideoFile, start: int, frames: int, period: int | None = None
@@ -118,7 +118,7 @@ class FlowStore:
 
     def compute(
         self, videos: Sequence[VideoFile], workers: int = -1, progress: bool = True
-    ) -> dict[Path, str]:
+    ) -> dict[VideoFile, str]:
         """Compute and store the flow that is missing, several videos at a time.
 
         Threads do, since decoding, PyTorch and the solver run outside Python's lock.
@@ -140,13 +140,13 @@ class FlowStore:
         if workers < 0:
             workers = 2 * torch.cuda.device_count() or available_cores()
         workers = max(1, min(len(videos), workers))
-        failures: dict[Path, str] = {}
+        failures: dict[VideoFile, str] = {}
         with _progress_bar(disable=not progress or not videos) as bar:
             task = bar.add_task("TV-L1 flow", total=len(videos), rate=0.0)
             pairs, began = 0, time.monotonic()
             for video, done in self._results(videos, workers):
                 if isinstance(done, str):
-                    failures[video.path] = done
+                    failures[video] = done
                     log.warning("No flow: %s", done)
                 else:
                     pairs += done
@@ -211,7 +211,14 @@ class FlowStore:
         """Yield the frames behind the fields of a video, a chunk at a time."""
         for start in range(0, length, _CHUNK):
             frames = min(_CHUNK, length - start) + 1
-            yield decoding.read_clip(video.path, start, frames, fps=self.fps, short_side=self.short_side)
+            yield decoding.read_clip(
+                video.path,
+                start,
+                frames,
+                fps=self.fps,
+                short_side=self.short_side,
+                segment=video.segment,
+            )
 
     def _write(self, video: VideoFile, packed_fields: bytes) -> None:
         write_atomically(self.file(video), lambda file: file.write(packed_fields))

@@ -35,8 +35,12 @@ class ConvNet(VideoNetwork):
 
     def forward_features(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 t"]:
         """Features of each frame by itself."""
+        return self.forward_grid(*clips).mean((3, 4))
+
+    def forward_grid(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 t i j"]:
+        """The last grid of each frame."""
         (clip,) = clips
-        return each_frame(self.inception, clip).float().mean((3, 4))
+        return each_frame(self.inception, clip).float()
 
 
 def _build(classes: int, stream: str, clips: Clips, training: Training) -> ConvNet:

@@ -14,7 +14,7 @@ from i3d_lightning.recipe import Clips, Training
 
 from .inception import FEATURE_SIZE, Inception, start_from_images
 from .layers import BATCHNORM_EPS
-from .network import VideoNetwork, each_frame
+from .network import VideoNetwork, each_frame, without_autocast
 from .registry import Architecture, register
 
 HIDDEN = 512  # units, section 2.1
@@ -56,7 +56,7 @@ class ConvNetLSTM(VideoNetwork):
         """The LSTM's state after each frame."""
         (clip,) = clips
         seen = each_frame(self.inception, clip).float().mean((3, 4))
-        with torch.autocast(clip.device.type, enabled=False):  # a state that is fed back loses too much
+        with without_autocast(clip):  # a state that is fed back loses too much
             return self.lstm(seen)
 
 

@@ -49,9 +49,12 @@ class Fused3D(SnapshotNetwork):
 
     def forward_features(self, *clips: Tensor) -> Float[Tensor, "b 512 1"]:
         """Features of the whole clip, as one time step; clips as `grids` takes them."""
+        return self.forward_grid(*clips).mean((3, 4)).mean(2, keepdim=True)
+
+    def forward_grid(self, *clips: Tensor) -> Float[Tensor, "b 512 s h w"]:
+        """The fused grid, before it is averaged."""
         grids = torch.cat(list(self.grids(*clips)), dim=1)
-        fused = self.fusion(grids.contiguous(memory_format=torch.channels_last_3d))
-        return fused.float().mean((3, 4)).mean(2, keepdim=True)
+        return self.fusion(grids.contiguous(memory_format=torch.channels_last_3d)).float()
 
 
 def _build(classes: int, stream: str, clips: Clips, training: Training) -> Fused3D:

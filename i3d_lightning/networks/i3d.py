@@ -79,8 +79,19 @@ class I3D(VideoNetwork):
 
     def forward_features(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 s"]:
         """Features per time step, after the final average pool."""
+        return average_pool(self.forward_grid(*clips))
+
+    def forward_grid(self, *clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b 1024 s i j"]:
+        """The last grid, before that pool."""
         (clip,) = clips
-        return average_pool(self.inception(clip))
+        return self.inception(clip)
+
+    def grid_shares(self, t: int, h: int, w: int) -> Float[Tensor, "t h w"]:
+        """The share of each place: fewer windows of the pool see those at the edges than those between."""
+        with torch.inference_mode(False), torch.enable_grad():
+            grid = torch.zeros(1, 1, t, h, w, requires_grad=True)
+            (shares,) = torch.autograd.grad(average_pool(grid).mean(), grid)  # exact, since it is linear
+        return shares[0, 0]
 
     def endpoints(self, clip: Float[Tensor, "b c t h w"], names: Iterable[str]) -> dict[str, Tensor]:
         """Activations of the stages named, `b c t h w`, or `b k s` for `Logits`.

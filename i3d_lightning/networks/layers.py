@@ -61,27 +61,59 @@ class ConvUnit(nn.Module):
         padding = same_padding(x.shape[2:], self.conv.kernel_size, self.conv.stride)
         inside = [before for before, _ in padding]
         # The convolution itself pads evenly only.
-        if any(before != after for before, after in padding) or self._breaks_bf16(x):
+        if any(before != after for before, after in padding) or breaks_bf16(x, self.conv.kernel_size[0]):
             x = F.pad(x, [n for pair in reversed(padding) for n in pair])
             inside = [0] * len(padding)
         convolve = F.conv2d if len(padding) == 2 else F.conv3d
         x = convolve(x, self.conv.weight, None, self.conv.stride, inside)
         return F.relu(self.bn(x), inplace=True)
 
-    def _breaks_bf16(self, x: Tensor) -> bool:
-        """Whether oneDNN's bf16 gradient of the weights reads memory that nothing has written.
 
-        Seen on AVX512-bf16 CPUs with PyTorch 2.15 for 3x3x3 kernels over exactly two time steps, the
-        last blocks of a 16-frame clip, where the convolution pads: now and then a gradient is huge or NaN.
+class PaddingConv3d(nn.Conv3d):
+    """A 3-D convolution of another library, which pads time first where the gradient would be wrong."""
+
+    @classmethod
+    def of(cls, other: nn.Conv3d) -> PaddingConv3d:
+        """Make the same convolution, with the same parameters.
+
+        Raises:
+            TypeError: Its padding is a word, or not of zeros, or it computes something else.
         """
-        return (
-            torch.is_grad_enabled()
-            and x.is_cpu
-            and torch.is_autocast_enabled("cpu")
-            and x.ndim == 5
-            and x.shape[2] == 2
-            and self.conv.kernel_size[0] == 3
-        )
+        if isinstance(other.padding, str) or other.padding_mode != "zeros":
+            raise TypeError(
+                f"expected padding by numbers of zeros, got {other.padding}, {other.padding_mode}"
+            )
+        computes = ("forward", "_conv_forward")
+        if any(getattr(type(other), name) is not getattr(nn.Conv3d, name) for name in computes):
+            raise TypeError(f"expected what computes as PyTorch's does, got {type(other).__name__}")
+        shape = (other.in_channels, other.out_channels, other.kernel_size, other.stride, other.padding)
+        with torch.device("meta"):
+            made = cls(*shape, other.dilation, other.groups, bias=other.bias is not None)  # type: ignore[arg-type]
+        made.weight, made.bias = other.weight, other.bias
+        return made
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames, *sides = (int(n) for n in self.padding)
+        if frames and breaks_bf16(x, self.kernel_size[0]):
+            x = F.pad(x, (0, 0, 0, 0, frames, frames))
+            return F.conv3d(x, self.weight, self.bias, self.stride, (0, *sides), self.dilation, self.groups)
+        return super().forward(x)
+
+
+def breaks_bf16(x: Tensor, frames: int) -> bool:
+    """Tell whether oneDNN's bf16 gradient of a convolution's weights reads memory that nothing has written.
+
+    Seen on AVX512-bf16 CPUs with PyTorch 2.15 where a convolution pads and its kernel covers more `frames`
+    than the clip has, which has two at least: as in the last blocks of a 16-frame clip. Now and then a
+    gradient is huge or NaN.
+    """
+    return (
+        torch.is_grad_enabled()
+        and x.is_cpu
+        and torch.is_autocast_enabled("cpu")
+        and x.ndim == 5
+        and 1 < x.shape[2] < frames
+    )
 
 
 class MaxPool(nn.Module):

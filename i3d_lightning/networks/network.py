@@ -26,6 +26,12 @@ class VideoNetwork(nn.Module):
     classifier: nn.Linear
     supervised_at_every_step = False
     """Whether each time step's logits have a loss of their own, instead of the pooled ones."""
+    depths: tuple[tuple[str, ...], ...] = ()
+    """Layers from the input to the last one, which has the classifier: of each, what the names of its
+    parameters begin with, so that every parameter is in one. `training.layer_decay` needs them; none are said
+    where it makes no sense, or nobody has tried."""
+    undecayed: tuple[str, ...] = ()
+    """What the names of embeddings and tokens begin or end with, which `training.norm_decay` spares too."""
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
@@ -50,15 +56,38 @@ class VideoNetwork(nn.Module):
         """
         raise NotImplementedError
 
+    def forward_grid(self, *clips: Tensor) -> Float[Tensor, "b f t h w"]:
+        """What the features are averages of, at every place in time and space, see `grid_shares`.
+
+        Since the last layer is linear, it has logits at each place, whose mean with these shares is the
+        network's: its class activation maps.
+
+        Args:
+            *clips: As `forward_features` takes them.
+
+        Raises:
+            NotImplementedError: The network's features are no such averages.
+        """
+        raise NotImplementedError
+
+    def grid_shares(self, t: int, h: int, w: int) -> Float[Tensor, "t h w"]:
+        """The share of each place of `forward_grid` in features pooled over time: by default all equal."""
+        return torch.full((t, h, w), 1 / (t * h * w))
+
     def forward_head(self, features: Float[Tensor, "b f s"]) -> Float[Tensor, "b k s"]:
         """Logits per time step from features, kept out of autocast: bf16 has only eighths above 16."""
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features):
             dropped = self.dropout(features.to(self.classifier.weight.dtype))
             return self.classifier(dropped.transpose(1, 2)).transpose(1, 2)
 
     def forward(self, *clips: Tensor) -> Float[Tensor, "b k s"]:
         """Logits per time step."""
         return self.forward_head(self.forward_features(*clips))
+
+
+def without_autocast(x: Tensor) -> torch.autocast:
+    """Compute in the precision of tensors such as this; without numbers there is nothing to be rounded."""
+    return torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False)
 
 
 def each_frame(network: nn.Module, clip: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b d t i j"]:

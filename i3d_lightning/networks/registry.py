@@ -7,22 +7,26 @@ A network is a `networks.network.VideoNetwork` in a file of its own, which ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
 
+import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.networks.network import VideoNetwork
-from i3d_lightning.recipe import Clips, Recipe, Training
+from i3d_lightning.recipe import Changes, Clips, Recipe, Training
 from i3d_lightning.registry import Registry
 
 Build = Callable[[int, str, Clips, Training], VideoNetwork]
 FromImages = Callable[[VideoNetwork, Mapping[str, Tensor], str], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
     """A network as the rest of the package knows it.
 
@@ -39,6 +43,12 @@ class Architecture:
         row: Its letter in the paper's tables, for the paper's five.
         images: Whether it is trained on images instead of videos, which it sees frame by frame.
         one_size: Whether it takes frames of no other size than `clips.crop`, which it is built for.
+        multiple: What a clip's frames and the side of its square must be multiples of.
+        windows: Whether it takes clips of `clips.train_frames` alone, which it is built for, and sees longer
+            ones as windows.
+        training: What training it changes of the recipe for UCF-101 and HMDB-51.
+        library: The Python package that it comes from, where it is none of ours.
+        last: Dotted name of the last layer there, by which its publisher's weights are told and renamed.
         from_images: Starts it from the state of the image network (`convnet`) and the setting
             `training.first_layer`; None where it has no counterpart among image networks.
         version: Of its results: raised when a change of its code changes what it computes.
@@ -54,6 +64,11 @@ class Architecture:
     row: str = ""
     images: bool = False
     one_size: bool = False
+    multiple: tuple[int, int] = (1, 1)
+    windows: bool = False
+    training: Changes = field(default_factory=dict)
+    library: str = ""
+    last: str = ""
     from_images: FromImages | None = None
     version: int = 1
 
@@ -105,6 +120,25 @@ def build(experiment: Experiment, classes: int, recipe: Recipe) -> VideoNetwork:
     return network
 
 
+@contextmanager
+def unallocated() -> Iterator[None]:
+    """Make tensors that have a shape but no numbers, so that networks of any size cost nothing.
+
+    They are on no device: elsewhere PyTorch draws from a truncated normal distribution until it has enough
+    numbers.
+    """
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("meta"):
+        yield
+
+
+@lru_cache(maxsize=64)
+def shapes(architecture: Architecture, classes: int) -> Mapping[str, torch.Size]:
+    """Find the shapes of a network's parameters and buffers, without allocating them."""
+    with unallocated():
+        network = architecture.build(classes, architecture.streams[0], architecture.clips, Training())
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}
+
+
 def check_clips(architecture: Architecture, clips: Clips) -> None:
     """Refuse clips that a network does not take.
 
@@ -119,8 +153,28 @@ def check_clips(architecture: Architecture, clips: Clips) -> None:
         given = getattr(clips, name)
         if given < smallest:
             raise InputError(f"clips.{name} is {given}, but {architecture.name} takes {smallest} or more.")
+    _check_multiples(architecture, clips)
+    if architecture.windows and clips.test_frames < clips.train_frames:
+        raise InputError(
+            f"clips.test_frames is {clips.test_frames}, but {architecture.name} sees windows of "
+            f"clips.train_frames ({clips.train_frames}): say as many or more."
+        )
     if architecture.one_size and clips.test_side != clips.crop:
         raise InputError(
             f"clips.test_crop is {clips.test_crop}, but {architecture.name} is built for one size, "
             f"clips.crop ({clips.crop}): leave it out."
         )
+
+
+def _check_multiples(architecture: Architecture, clips: Clips) -> None:
+    frames, pixels = architecture.multiple
+    asked = {"train_frames": frames, "crop": pixels}
+    if clips.test_crop:
+        asked["test_crop"] = pixels
+    for name, multiple in asked.items():
+        given = getattr(clips, name)
+        if given % multiple:
+            raise InputError(
+                f"clips.{name} is {given}, but {architecture.name} takes multiples of {multiple}: make it "
+                f"{given // multiple * multiple or multiple}, say."
+            )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from i3d_lightning.networks.registry import Architecture
+from i3d_lightning.networks.registry import Architecture, unallocated
 from i3d_lightning.recipe import Clips, Training
 
 
@@ -46,21 +47,37 @@ class Size:
 def size(architecture: Architecture, classes: int = 400) -> Size:
     """Count what Table 1 lists, without allocating or computing anything."""
     clips = architecture.clips
-    parameters = multiply_adds = 0
-    for stream in architecture.usual_streams:
-        with FakeTensorMode():
-            network = architecture.build(classes, stream, clips, Training()).eval()
-            with FlopCounterMode(display=False) as counter:
-                network(*example_clips(stream, clips))
-        parameters += sum(p.numel() for p in network.parameters())
-        multiply_adds += counter.get_total_flops() // 2
+    costs = [cost(architecture, stream, clips, classes) for stream in architecture.usual_streams]
     sees_flow = architecture.usual_streams != ("rgb",)
     return Size(
-        parameters,
-        multiply_adds,
+        sum(c.parameters for c in costs),
+        sum(c.multiply_adds for c in costs),
         _extent(clips, clips.train_frames, sees_flow),
         _extent(clips, clips.test_frames, sees_flow),
     )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Parameters of a network, and multiply-adds of its convolutions and matrix products for one clip."""
+
+    parameters: int
+    multiply_adds: int
+
+
+@lru_cache(maxsize=256)
+def cost(architecture: Architecture, stream: str, clips: Clips, classes: int = 400) -> Cost:
+    """Count what a stream's network costs on one training clip, without allocating or computing anything.
+
+    Raises:
+        InputError: It cannot be built here, as where its library is not installed.
+    """
+    with unallocated():
+        network = architecture.build(classes, stream, clips, Training()).eval()
+        # Attention as plain products, which alone are counted.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            network(*example_clips(stream, clips))
+    return Cost(sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2)
 
 
 def example_clips(stream: str, clips: Clips, batch: int = 1) -> list[torch.Tensor]:

@@ -75,6 +75,11 @@ class TwoStream(SnapshotNetwork):
         found = [grid.float().mean((3, 4)) for grid in self.grids(*clips)]
         return torch.cat(found, dim=1) / len(found)
 
+    def forward_grid(self, *clips: Tensor) -> Float[Tensor, "b f s h w"]:
+        """The last grids of each snapshot, those of two streams side by side; clips as `grids` takes them."""
+        found = [grid.float() for grid in self.grids(*clips)]
+        return torch.cat(found, dim=1) / len(found)
+
 
 def _build(classes: int, stream: str, clips: Clips, training: Training) -> TwoStream:
     return TwoStream(classes, stream, training.dropout, training.batchnorm_momentum)

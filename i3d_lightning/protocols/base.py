@@ -36,7 +36,7 @@ from i3d_lightning.training.checkpoints import Checkpoints
 from i3d_lightning.training.meters import MemoryMeter, StallMeter
 from i3d_lightning.training.optimisers import ParameterGroups
 from i3d_lightning.training.precision import forbid_tf32, lightning_precision
-from i3d_lightning.training.streams import VideoStream, gathered, merged
+from i3d_lightning.training.streams import VideoStream, gathered, merged, warn_of_looped
 from i3d_lightning.weights import Weights, apply_weights, start_from_images
 
 log = logging.getLogger(__name__)
@@ -260,6 +260,8 @@ def _predict(
     trainer: L.Trainer, stream: VideoStream, data: VideoDataModule, videos: Sequence[Video], classes: int
 ) -> _Tested:
     trainer.test(stream, datamodule=data.whole(videos), verbose=False)
+    if trainer.is_global_zero:
+        warn_of_looped(videos, stream.looped, data.clips)
     logits = {videos[index].id: row for index, row in stream.predictions.items()}
     unreadable = {videos[index].id: why for index, why in stream.unreadable.items()}
     partly = {videos[index].id: much for index, much in stream.partly.items()}

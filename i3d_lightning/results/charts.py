@@ -93,6 +93,12 @@ def _draw(panel: Axes, bars: Sequence[Summary]) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
+def literal(text: str) -> str:
+    """Write a name so that Matplotlib shows it as it is: not as a formula, nor hidden from legends."""
+    hidden = text.startswith("_")
+    return ("\u200b" if hidden else "") + text.replace("$", r"\$")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:] or "png", dpi=130))
@@ -105,8 +111,8 @@ def confusion_chart(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     panel = figure.subplots()
     panel.imshow(share.to_numpy(), cmap="Blues", vmin=0, vmax=100)
-    panel.set_xticks(range(table.shape[1]), list(table.columns), rotation=90, fontsize=8)
-    panel.set_yticks(range(table.shape[0]), list(table.index), fontsize=8)
+    panel.set_xticks(range(table.shape[1]), [literal(str(n)) for n in table.columns], rotation=90, fontsize=8)
+    panel.set_yticks(range(table.shape[0]), [literal(str(n)) for n in table.index], fontsize=8)
     panel.set_xlabel("predicted")
     panel.set_ylabel("true")
     return figure

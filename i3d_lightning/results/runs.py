@@ -18,7 +18,7 @@ import yaml
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.files import file_sha256, write_atomically
-from i3d_lightning.recipe import digest
+from i3d_lightning.recipe import Clips, Recipe, compose, digest
 from i3d_lightning.results.predictions import Predictions
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,23 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the logits."""
         try:
-            return tuple(yaml.safe_load((self.folder / CONFIG).read_text())["classes"])
-        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            return tuple(self._config["classes"])
+        except (TypeError, KeyError) as error:
+            raise _damaged(self.folder / CONFIG) from error
+
+    @property
+    def clips(self) -> Clips | None:
+        """How it saw videos; None where its configuration says nothing of it that is known here."""
+        try:
+            return compose(Recipe(), {"clips": self._config["recipe"]["clips"]}).clips
+        except (TypeError, KeyError, InputError):
+            return None
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        try:
+            return dict(yaml.safe_load((self.folder / CONFIG).read_text()))
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
             raise _damaged(self.folder / CONFIG) from error
 
 

@@ -16,6 +16,7 @@ from i3d_lightning.datasets.demo import FAMILY
 from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION, Experiment
+from i3d_lightning.recipe import Clips
 from i3d_lightning.results.predictions import Predictions, fuse
 from i3d_lightning.results.reading import Reading
 from i3d_lightning.results.resampling import Sums
@@ -52,7 +53,12 @@ class Score:
         trains_by_steps: Whether its protocol trains a network, which varies with the seed.
         settings: Digest of what seeds and splits that are averaged have in common; None is unknown.
         data: Digest of the videos; None is unknown.
+        whole: Digest of the user's own list that these are a split of; None where there is none.
         near_duplicates: Whether a check had looked for near-duplicates too when it said which videos leaked.
+        splits: Those that its data set has, as the run knew; of one's own, nobody else may.
+        groups_known: Whether its data set knows which videos share a source, likewise; None is unknown.
+        clips: How it saw videos; None is unknown, or of a fusion that its streams did not alike.
+        provenance: Where the weights that it started from come from, in words; of a run its name.
     """
 
     experiment: Experiment
@@ -67,7 +73,12 @@ class Score:
     reading: Reading = field(default_factory=Reading)
     settings: str | None = None
     data: str | None = None
+    whole: str | None = None
     near_duplicates: bool = False
+    splits: tuple[int, ...] = ()
+    groups_known: bool | None = None
+    clips: Clips | None = None
+    provenance: str = ""
 
     @property
     def cell(self) -> Cell:
@@ -102,12 +113,13 @@ def scores(runs: Iterable[Run]) -> list[Score]:
     found: list[Score] = []
     halves: dict[Experiment, dict[str, Score]] = defaultdict(dict)
     for run in runs:
+        weights = run.metrics.get("weights") or {}
         score = Score(
             run.experiment,
             run.experiment.stream,
             run.predictions,
             run.metrics["missing"],
-            (run.metrics.get("weights") or {}).get("sha256"),
+            weights.get("sha256"),
             run.metrics["tested_on"],
             run.metrics["protocol"]["order"],
             run.metrics["protocol"]["control"],
@@ -115,7 +127,12 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             Reading.of(run.metrics),
             run.metrics.get("settings"),
             run.metrics.get("data"),
+            run.metrics.get("list"),
             run.metrics.get("near_duplicates", False),
+            tuple(run.metrics.get("splits", ())),
+            run.metrics.get("groups_known"),
+            run.clips,
+            weights.get("provenance") or "",
         )
         found.append(score)
     for score in found:
@@ -127,7 +144,7 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             both = None
             if rgb.pretrained_by and flow.pretrained_by:
                 both = f"{rgb.pretrained_by}+{flow.pretrained_by}"
-            if rgb.data != flow.data:
+            if (rgb.data, rgb.whole) != (flow.data, flow.whole):
                 log.warning("Left out: the fusion of %s and %s: their videos differ", rgb.name, flow.name)
                 continue
             try:
@@ -139,7 +156,8 @@ def scores(runs: Iterable[Run]) -> list[Score]:
             fusion = replace(rgb, stream=FUSION, predictions=fused, pretrained_by=both, settings=settings)
             reading = rgb.reading.both(flow.reading)
             near = rgb.near_duplicates or flow.near_duplicates  # as leaks known to one are
-            found.append(replace(fusion, reading=reading, near_duplicates=near))
+            clips = rgb.clips if rgb.clips == flow.clips else None
+            found.append(replace(fusion, reading=reading, near_duplicates=near, clips=clips))
     return found
 
 
@@ -151,18 +169,23 @@ def tests(found: Iterable[Score]) -> list[Score]:
 def _alike(found: Iterable[Score]) -> Iterator[Score]:
     """Leave out runs that cannot be averaged with the first of their cell, as settings or videos differ.
 
-    Of different splits, whose videos differ anyway, all must be of test videos or none.
+    Of different splits, whose videos differ anyway, all must be of test videos or none. What stands side by
+    side of a data set of one's own must be of one list, that of the first run.
     """
     firsts: dict[tuple[Any, ...], Score] = {}
     for score in sorted(found, key=lambda score: (score.experiment.split, *_seeds(score))):
+        of_list = firsts.setdefault((score.cell.dataset,), score)
+        if score.whole != of_list.whole:
+            _say_unlike("another list", score.name, of_list.name)
+            continue
         first = firsts.setdefault(score.cell, score)
         of_split = firsts.setdefault((score.cell, score.experiment.split), score)
         if score.settings != first.settings:
-            _say_unlike("settings", score.name, first.name)
+            _say_unlike("other settings", score.name, first.name)
         elif score.data != of_split.data:
-            _say_unlike("videos", score.name, of_split.name)
+            _say_unlike("other videos", score.name, of_split.name)
         elif score.tested_on != first.tested_on:
-            _say_unlike("test videos", score.name, first.name)
+            _say_unlike("other test videos", score.name, first.name)
         else:
             yield score
 
@@ -171,7 +194,7 @@ def _alike(found: Iterable[Score]) -> Iterator[Score]:
 def _say_unlike(what: str, one: str, other: str) -> None:
     """Say it once, however many tables are made."""
     log.warning(
-        "Left out: %s was run with other %s than %s (see their fingerprint.json): keep them apart by --name.",
+        "Left out: %s was run with %s than %s (see their fingerprint.json): keep them apart by --name.",
         one,
         what,
         other,
@@ -243,7 +266,8 @@ class Summary:
     def groups_known(self) -> bool:
         """Whether anything is known of videos that share a source; else the interval is over videos."""
         known = DATASETS.get(self.cell.dataset)
-        return known.groups if known else len(self.sums.groups) < self.sums.distinct
+        said = known.groups if known else self.first[0].groups_known
+        return len(self.sums.groups) < self.sums.distinct if said is None else said
 
     @property
     def leaked(self) -> int:
@@ -359,8 +383,8 @@ class Index:
     def __iter__(self) -> Iterator[Summary]:
         for cell, runs in self._cells.items():
             splits = tuple(sorted({split for split, _ in runs}))
-            known = DATASETS.get(cell.dataset)
-            all_of_them = [splits] if known and len(splits) > 1 and splits == known.splits else []
+            known = DATASETS.get(cell.dataset) or next(iter(runs.values()))
+            all_of_them = [splits] if len(splits) > 1 and splits == known.splits else []
             for over in [*((split,) for split in splits), *all_of_them]:
                 summary = self.find(cell, over)
                 if summary is not None:  # the splits may have no seed in common

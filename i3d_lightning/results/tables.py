@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import FUSION
 from i3d_lightning.networks import ARCHITECTURES, Architecture, paper
 from i3d_lightning.networks.inception import Inception
 from i3d_lightning.networks.receptive_field import receptive_fields
+from i3d_lightning.networks.registry import unallocated
 from i3d_lightning.networks.size import size
 from i3d_lightning.recipe import Training
 from i3d_lightning.results import published
@@ -55,14 +55,22 @@ def _text(index: Index, cell: Cell, splits: tuple[int, ...] = (1,)) -> str:
     ours, theirs = index.find(cell, splits), published.paper(*cell, splits)
     if ours is None:
         return _beside(None, "", theirs.top1 if theirs else None)
+    text = _beside(ours.top1, own_number(ours), theirs.top1 if theirs else None)
+    return text + own_number_without_leaks(ours)
+
+
+def own_number(ours: Summary) -> str:
+    """Write a number of ours as all tables do, with its spread and interval."""
     shared = ours.spread_over == "seeds" and ours.pretrainings == 1
-    text = _beside(
-        ours.top1, written(ours.top1, ours.interval, ours.spread, shared), theirs.top1 if theirs else None
-    )
+    return written(ours.top1, ours.interval, ours.spread, shared)
+
+
+def own_number_without_leaks(ours: Summary) -> str:
+    """Write it without leaks, to follow the number; nothing where there are none, or nobody asked."""
     clean = ours.without_leaks
     if clean is None or not ours.leaked:
-        return text
-    return f"{text}, without leaks {written(clean.top1, clean.interval)}"
+        return ""
+    return f", without leaks {written(clean.top1, clean.interval)}"
 
 
 def _beside(ours: float | None, text: str, theirs: float | None) -> str:
@@ -93,8 +101,11 @@ def paper_table(
 
 def _table_of(number: int, index: Index) -> PaperTable:
     table = TABLES[number](index)
-    if number == 1:
-        return table
+    return table if number == 1 else with_videos(table, index)
+
+
+def with_videos(table: PaperTable, index: Index) -> PaperTable:
+    """Add to a table's note what its numbers are over."""
     unchecked = (summary.cell.dataset for summary in index if not summary.near_duplicates)
     notes = (table.note, *([leaks_note(unchecked)] if index.exclude_leaks else []), videos_note(index))
     return replace(table, note=" ".join(notes))
@@ -143,11 +154,21 @@ def architecture_table(architectures: Iterable[Architecture] | None = None) -> P
     """List networks with their streams, sizes and clips; by default all, the paper's five first."""
     if architectures is None:
         architectures = (*paper(), *(a for a in ARCHITECTURES if not a.row))
-    rows = {}
+    rows: dict[str, dict[tuple[str, str], str]] = {}
+    missing: dict[str, None] = {}
     for architecture in architectures:
-        found = size(architecture)
+        try:
+            found = size(architecture)
+        except InputError as error:  # its library is an extra
+            missing[str(error)] = None
+            rows[_title(architecture)] = {
+                ("", "name"): architecture.name,
+                ("", "streams"): ", ".join(architecture.streams),
+            }
+            continue
         rows[_title(architecture)] = {
             ("", "name"): architecture.name,
+            ("", "library"): architecture.library or MISSING,
             ("", "streams"): ", ".join(architecture.streams),
             ("", "parameters"): f"{found.parameters / 1e6:.1f} M",
             ("", "multiply-adds"): f"{found.multiply_adds / 1e9:.1f} G",
@@ -155,7 +176,7 @@ def architecture_table(architectures: Iterable[Architecture] | None = None) -> P
             ("test", "clip"): str(found.test),
         }
     note = "400 classes; multiply-adds of one training clip, all streams together."
-    return PaperTable("Architectures", _frame(rows), note)
+    return PaperTable("Architectures", _frame(rows), " ".join([note, *missing]))
 
 
 def endpoint_table(name: str) -> PaperTable:
@@ -164,11 +185,8 @@ def endpoint_table(name: str) -> PaperTable:
     Raises:
         InputError: There is no network of this name, or it has no Inception-v1.
     """
-    architecture = ARCHITECTURES[name]
-    with FakeTensorMode():
-        network = architecture.build(2, architecture.streams[0], architecture.clips, Training())
-    inception = getattr(network, "inception", None)
-    if not isinstance(inception, Inception):
+    inception = _inception(ARCHITECTURES[name])
+    if inception is None:
         raise InputError(f"{name} is not an Inception-v1, the only network whose stages are listed.")
     rows = {
         field.endpoint: {
@@ -183,10 +201,23 @@ def endpoint_table(name: str) -> PaperTable:
     return PaperTable(f"Stages of {name}", _frame(rows), note, "stage")
 
 
+def has_stages(name: str) -> bool:
+    """Say whether this is the name of a network whose stages are listed."""
+    known = ARCHITECTURES.get(name)
+    return known is not None and not known.library and _inception(known) is not None
+
+
+def _inception(architecture: Architecture) -> Inception | None:
+    with unallocated():
+        network = architecture.build(2, architecture.streams[0], architecture.clips, Training())
+    found = getattr(network, "inception", None)
+    return found if isinstance(found, Inception) else None
+
+
 def table1(index: Index) -> PaperTable:
     """Parameters and clips."""
     every = architecture_table(paper())
-    frame = every.frame.drop(columns=[("", "name"), ("", "streams")])
+    frame = every.frame.drop(columns=[("", "name"), ("", "library"), ("", "streams")])
     return replace(every, title="Table 1: parameters and clips", frame=frame)
 
 
@@ -342,13 +373,18 @@ def _columns(architecture: Architecture) -> list[tuple[str, str]]:
 
 
 def _frame(rows: dict[str, dict[tuple[str, str], str]]) -> pd.DataFrame:
-    columns: list[tuple[str, str]] = list(dict.fromkeys(c for row in rows.values() for c in row))
+    return frame_of(list(rows), list(rows.values()))
+
+
+def frame_of(names: Sequence[str], rows: Sequence[Mapping[tuple[str, str], str]]) -> pd.DataFrame:
+    """Make the frame of a table from its rows' titles, and of each row the cells by group and column."""
+    columns: list[tuple[str, str]] = list(dict.fromkeys(c for row in rows for c in row))
     groups = list(dict.fromkeys(group for group, _ in columns))
     titles = list(dict.fromkeys(title for _, title in columns))
     order = [(group, title) for group in groups for title in titles if (group, title) in set(columns)]
-    frame = pd.DataFrame([[row.get(c, MISSING) for c in order] for row in rows.values()], list(rows))
-    frame.columns = pd.MultiIndex.from_tuples(order)
-    return frame
+    made = pd.DataFrame([[row.get(c, MISSING) for c in order] for row in rows], list(names))
+    made.columns = pd.MultiIndex.from_tuples(order)
+    return made
 
 
 def flat(table: PaperTable) -> pd.DataFrame:
@@ -371,7 +407,7 @@ def as_latex(table: PaperTable) -> str:
     return text
 
 
-_SIGNS = {"–": "--", "±": "$\\pm$", "Δ": "$\\Delta$", "†": "$\\dagger$", "∞": "$\\infty$"}
+_SIGNS = {"–": "--", "±": "$\\pm$", "Δ": "$\\Delta$", "†": "$\\dagger$", "∞": "$\\infty$", "≠": "$\\neq$"}
 
 
 def all_tables(found: Iterable[Score], *, exclude_leaks: bool = False) -> dict[str, PaperTable]:

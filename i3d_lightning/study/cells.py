@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from i3d_lightning.datasets.registry import DATASETS, teacher
+from i3d_lightning.datasets.registry import DATASETS, is_video, teacher
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
+from i3d_lightning.experiment import NONE, RANDOM, STREAMS, UNTAUGHT, Experiment, stages
 from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
 from i3d_lightning.weights import list_weights
 
 
 def sees_video(pretraining: str) -> bool:
     """Say whether weights with this pretraining have seen video."""
-    images = {d.teaches for d in DATASETS if d.images}
-    return any(stage not in images for stage in stages(pretraining))
+    return any(is_video(stage) for stage in stages(pretraining))
 
 
 def known_pretraining(architecture: str) -> list[str]:
@@ -30,7 +30,8 @@ def known_pretraining(architecture: str) -> list[str]:
 
 def all_pretraining() -> list[str]:
     """List the pretraining that weights of any network may have."""
-    return list(dict.fromkeys(word for a in ARCHITECTURES for word in known_pretraining(a.name)))
+    words = dict.fromkeys(word for a in ARCHITECTURES for word in known_pretraining(a.name))
+    return [*words, RANDOM]
 
 
 def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, ...]:
@@ -41,15 +42,18 @@ def pretrainings(architecture: str, protocol: str, dataset: str) -> tuple[str, .
     known = known_pretraining(architecture)
     if network.images and data.images:
         return () if way.from_video else (NONE,)
+    control = (RANDOM,) if way.control and data.teaches is None else ()
     if network.images and way.control:
-        return tuple(word for word in known if word != NONE and not sees_video(word))
+        return (*(word for word in known if word != NONE and not sees_video(word)), *control)
     if network.images or data.images:
         return ()
-    return tuple(word for word in known if sees_video(word) == way.from_video)
+    return (*(word for word in known if sees_video(word) == way.from_video), *control)
 
 
 def is_control(experiment: Experiment) -> bool:
-    """Say whether a cell lies outside the paper: the network of images on videos, frame by frame."""
+    """Say whether a cell is a control: the network of images on videos, or random features."""
+    if experiment.pretraining == RANDOM:
+        return True
     return ARCHITECTURES[experiment.architecture].images and not DATASETS[experiment.dataset].images
 
 
@@ -68,9 +72,10 @@ def check(experiment: Experiment) -> None:
             f"Architecture '{experiment.architecture}' has no stream '{experiment.stream}'; "
             f"it has {', '.join(architecture.streams)}."
         )
-    check_known("pretraining", experiment.pretraining, all_pretraining())
+    if not _is_said_of_weights(experiment):
+        check_known("pretraining", experiment.pretraining, all_pretraining())
     valid = pretrainings(experiment.architecture, experiment.protocol, experiment.dataset)
-    if experiment.pretraining not in valid:
+    if experiment.pretraining not in valid and not _is_said_of_weights(experiment):
         raise InputError(
             f"Protocol '{experiment.protocol}' on {experiment.dataset} with {experiment.architecture} does "
             f"not exist from pretraining '{experiment.pretraining}': {_why(experiment, protocol)}; "
@@ -79,6 +84,21 @@ def check(experiment: Experiment) -> None:
     if experiment.split not in dataset.splits:
         known = ", ".join(map(str, dataset.splits))
         raise InputError(f"{dataset.name} has no split {experiment.split}: it has {known}.")
+
+
+def _is_said_of_weights(experiment: Experiment) -> bool:
+    """Whether the pretraining is what may be said of a network's own weights, which the user is to give.
+
+    Those of a library may have begun with images, whichever way.
+    """
+    network, way = ARCHITECTURES[experiment.architecture], PROTOCOLS[experiment.protocol]
+    data, seen = DATASETS[experiment.dataset], stages(experiment.pretraining)
+    if network.images or data.images or not (data.teaches is None or way.pretrains):
+        return False
+    if not (network.library or all(is_video(stage) for stage in seen)):
+        return False
+    known = bool(seen) and len(set(seen)) == len(seen) and all(stage in CORPORA for stage in seen)
+    return known and sees_video(experiment.pretraining) == way.from_video
 
 
 def _why(experiment: Experiment, protocol: Protocol) -> str:
@@ -90,6 +110,8 @@ def _why(experiment: Experiment, protocol: Protocol) -> str:
         )
     if data.teaches is not None and not protocol.pretrains:
         return f"training on {data.name} is itself the pretraining"
+    if experiment.pretraining == RANDOM:
+        return "random features are a control, which only frozen ones of a target can be"
     known = known_pretraining(experiment.architecture)
     if experiment.pretraining not in known:
         images = {d.teaches for d in DATASETS if d.images}
@@ -100,7 +122,7 @@ def _why(experiment: Experiment, protocol: Protocol) -> str:
 
 
 def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
-    """Choose what a protocol starts from where nothing is said: scratch, or Kinetics.
+    """Choose what a protocol starts from where nothing is said: scratch, or Kinetics, or what was published.
 
     Raises:
         InputError: It cannot start from anything.
@@ -108,12 +130,16 @@ def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
     valid = pretrainings(architecture, protocol, dataset)
     if not valid:
         check(Experiment(architecture, ARCHITECTURES[architecture].streams[0], NONE, protocol, dataset))
-    return valid[0]
+    published = {e.pretraining for e in list_weights() if e.architecture == architecture}
+    taught_here = bool(DATASETS[dataset].family)
+    if taught_here or not PROTOCOLS[protocol].from_video:
+        return valid[0]
+    return next((word for word in valid if word in published), valid[0])
 
 
 def pretraining_of(experiment: Experiment) -> Experiment | None:
     """Name the run that makes the weights an experiment starts from, None where no data set teaches them."""
-    if experiment.pretraining == NONE:
+    if experiment.pretraining in UNTAUGHT:
         return None
     *earlier, last = stages(experiment.pretraining)
     dataset = teacher(last, DATASETS[experiment.dataset].family) or teacher(last, "")
@@ -122,7 +148,10 @@ def pretraining_of(experiment: Experiment) -> Experiment | None:
     way = next(p.name for p in PROTOCOLS if p.pretrains)
     seed = experiment.pretraining_seed
     if dataset.images:
-        network = ARCHITECTURES[experiment.architecture].image_network
+        known = ARCHITECTURES[experiment.architecture]
+        if known.from_images is None and not known.images:
+            return None
+        network = known.image_network
         return Experiment(network, "rgb", NONE, way, dataset.name, seed=seed)
     start = "+".join(earlier) or NONE
     made = Experiment(experiment.architecture, experiment.stream, start, way, dataset.name)

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from i3d_lightning.registry import plugins
 from i3d_lightning.video.cores import available_cores
 
 PACKAGES = (
-    "i3d-lightning", "torch", "torchvision", "lightning", "numpy", "scipy", "numba", "av",
-    "opencv-python-headless",
+    "i3d-lightning", "torch", "torchvision", "pytorchvideo", "transformers", "lightning", "numpy", "scipy",
+    "numba", "av", "opencv-python-headless",
 )  # fmt: skip
-"""Those that numbers go through."""
+"""Those that numbers go through, where they are installed."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Variables that say among how many threads sums are divided."""
 _PACKAGE = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: found for name in PACKAGES if (found := version_of(name)) is not None},
         "ffmpeg": ".".join(map(str, av.library_versions["libavcodec"])),
         "cuda": torch.version.cuda,
         "code": _commit(),
@@ -48,6 +48,14 @@ def environment() -> dict[str, Any]:
         "thread_variables": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "command": sys.argv,
     }
+
+
+def version_of(package: str) -> str | None:
+    """Say which version of a package is installed, None for none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 @cache

@@ -28,15 +28,15 @@ def compute_flow(videos: Sequence[VideoFile], store: FlowStore, name: str) -> No
 
 
 def _divide(videos: Sequence[VideoFile], store: FlowStore) -> None:
-    numbers = {video.path: number for number, video in enumerate(videos)}
+    numbers = {video: number for number, video in enumerate(videos)}
     workers = -1 if ranks.size() == 1 else max(1, available_cores() // ranks.size())
     unreadable: set[int] = set()
     while True:
-        lacking = [n for n in (numbers[v.path] for v in store.missing(videos)) if n not in unreadable]
+        lacking = [n for n in (numbers[v] for v in store.missing(videos)) if n not in unreadable]
         everywhere = ranks.gather(lacking)
         if not any(everywhere):
             return
         alike = [rank for rank, theirs in enumerate(everywhere) if theirs == lacking]
         share = lacking[alike.index(ranks.rank()) :: len(alike)]
         failures = store.compute([videos[n] for n in share], workers, progress=ranks.is_first())
-        unreadable = unreadable.union(*ranks.gather([numbers[path] for path in failures]))
+        unreadable = unreadable.union(*ranks.gather([numbers[video] for video in failures]))

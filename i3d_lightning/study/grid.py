@@ -11,18 +11,20 @@
       c3d/hmdb51: {training: {steps: 2000, stages: [[1200, 0.1]]}}
 
 A cell without `stream` stands for the streams of its architecture's two-stream result; one without
-`pretraining` for those that its protocol may start from.
+`pretraining` for those of the paper, and of published weights, that its protocol may start from. A data set
+of one's own is named by its path, or as NAME=PATH, and by its name in `recipes`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from i3d_lightning import yaml_text
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError, check_known
 from i3d_lightning.experiment import STREAMS, Experiment, check_number, seeds_from
@@ -30,7 +32,10 @@ from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Changes, Recipe, compose, merge
 from i3d_lightning.study.cells import all_pretraining, pretrainings
+from i3d_lightning.weights import list_weights
 
+_PAPER = ("none", "imagenet", "kinetics", "imagenet+kinetics")
+"""Pretraining in the paper's tables."""
 WORDS = ("architecture", "stream", "pretraining", "protocol", "dataset", "split", "seed", "pretraining_seed")
 
 
@@ -82,6 +87,7 @@ def grid_of(content: Any, path: Path) -> Grid:
         raise InputError(f"{path} is not a grid: it needs a list 'cells', see experiments/table4.yaml.")
     for word in content:
         check_known(f"word in {path}", word, ("cells", "recipe", "recipes", *WORDS))
+    content = _with_own(content) | {"cells": [_with_own(entry) for entry in content["cells"]]}
     recipe, recipes = content.get("recipe") or {}, content.get("recipes") or {}
     _check_recipes(path, recipe, recipes)
     shared = {word: content[word] for word in WORDS if word in content}
@@ -94,6 +100,15 @@ def grid_of(content: Any, path: Path) -> Grid:
             raise InputError(f"{path}: no cell of {entry} exists; see Table 4 for those that do.")
         cells |= dict.fromkeys(found)
     return Grid(tuple(cells), recipe, recipes)
+
+
+def _with_own(words: Any) -> Any:
+    """Words with the names of data sets that are given by their paths."""
+    if not isinstance(words, dict) or "dataset" not in words:
+        return words
+    said = words["dataset"]
+    found = [own.named(name) for name in said] if isinstance(said, list) else own.named(said)
+    return words | {"dataset": found}
 
 
 def _check_recipes(path: Path, recipe: Any, recipes: Any) -> None:
@@ -150,7 +165,7 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
         for word in lists.get("pretraining", ()):
             check_known("pretraining", word, all_pretraining())
         for pretraining, stream, split, seed, before in itertools.product(
-            lists.get("pretraining", valid),
+            lists.get("pretraining", _usual(architecture, valid)),
             lists.get("stream", network.usual_streams),
             lists.get("split", [1]),
             lists.get("seed", [0]),
@@ -160,6 +175,12 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
             if pretraining in valid and stream in network.streams:
                 cell = Experiment(architecture, stream, pretraining, protocol, dataset, split)
                 yield cell.at(seed, before)
+
+
+def _usual(architecture: str, valid: Sequence[str]) -> Sequence[str]:
+    """What a network starts from where nothing is said: what the paper says, or what was published of it."""
+    published = {entry.pretraining for entry in list_weights() if entry.architecture == architecture}
+    return [word for word in valid if word in published or word in _PAPER] or valid
 
 
 def with_settings(grid: Grid, changes: Changes) -> Grid:

@@ -14,9 +14,10 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.flow.image_folders import state_of
 from i3d_lightning.flow.store import VERSION as FLOW_VERSION
-from i3d_lightning.networks.registry import ARCHITECTURES
+from i3d_lightning.networks.registry import ARCHITECTURES, Architecture
 from i3d_lightning.protocols.base import PROTOCOLS
-from i3d_lightning.recipe import Recipe, Training, plain, without_effect
+from i3d_lightning.recipe import Recipe, Training, identifying, plain, without_effect
+from i3d_lightning.study.environment import version_of
 from i3d_lightning.training.features import VERSION
 
 AUGMENTATION = ("flip", "photometric_jitter")
@@ -24,7 +25,7 @@ AUGMENTATION = ("flip", "photometric_jitter")
 
 
 def features_identity(
-    experiment: Experiment, recipe: Recipe, weights: str | None, from_images: bool
+    experiment: Experiment, recipe: Recipe, weights: str | None, new_layers: bool
 ) -> dict[str, Any]:
     """List all that a frozen feature depends on, but for the video itself.
 
@@ -32,13 +33,13 @@ def features_identity(
         experiment: The experiment that they are for.
         recipe: Its settings, with the precision that it computes in.
         weights: The sha256 of the weights, None for none.
-        from_images: Whether it is made from a network of images, so that layers they do not cover are new.
+        new_layers: Whether some of its layers are new: all, or those that a network of images does not cover.
     """
     architecture = ARCHITECTURES[experiment.architecture]
     # A shorter video is looped to the length of a training clip, so that length counts too.
-    clips = {name: value for name, value in plain(recipe.clips).items() if name not in AUGMENTATION}
+    clips = {name: value for name, value in identifying(recipe.clips).items() if name not in AUGMENTATION}
     identity = {
-        "network": f"{architecture.name} {experiment.stream}, version {architecture.version}",
+        "network": f"{architecture.name} {experiment.stream}, version {_version(architecture)}",
         "features": VERSION,
         "weights": weights,
         "clips": clips,
@@ -48,10 +49,16 @@ def features_identity(
         source = recipe.flow.source
         if recipe.flow.images:  # of which the state counts, not the place
             source = state_of(source)
-        identity["flow"] = {"version": FLOW_VERSION, **plain(recipe.flow), "source": source}
-    if from_images:
+        identity["flow"] = {"version": FLOW_VERSION, **identifying(recipe.flow), "source": source}
+    if new_layers:
         identity["new layers"] = {"first_layer": recipe.training.first_layer, "seed": experiment.seed}
     return identity
+
+
+def _version(architecture: Architecture) -> str:
+    """The version of a network's results, with that of the library that computes them."""
+    library = architecture.library
+    return f"{architecture.version}" + (f", {library} {version_of(library)}" if library else "")
 
 
 def run_identity(
@@ -61,6 +68,7 @@ def run_identity(
     data: str,
     processes: int | None,
     hold_out: float = 0.0,
+    whole: str = "",
 ) -> dict[str, Any]:
     """List all that the result of a run depends on.
 
@@ -71,6 +79,7 @@ def run_identity(
         data: The digest of its videos.
         processes: How many train together, each on statistics of its own share of a batch.
         hold_out: The share of the training videos that it is tested on; 0 for a test.
+        whole: Identifies the user's own list that these videos are a split of; nothing for others.
     """
     protocol = PROTOCOLS[experiment.protocol]
     identity = {
@@ -79,20 +88,25 @@ def run_identity(
         "protocol": f"{protocol.name}, version {protocol.version}",
         "data": data,
     }
+    if whole:
+        identity["list"] = whole
     if hold_out:  # never averaged with a test, see `settings_of`
         identity["hold_out"] = float(hold_out)
     if protocol.trains_by_steps:
-        settings = plain(recipe.training)
+        settings = identifying(recipe.training)
         ignored = {"precision", *without_effect(Training)}
         identity["training"] = {name: value for name, value in settings.items() if name not in ignored}
-        identity["clips"] = plain(recipe.clips)
+        identity["clips"] = identifying(recipe.clips)
         identity["processes"] = processes
     return identity
 
 
 def settings_of(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """List what runs that are averaged have in common: all but seed, split, and what follows from these."""
-    own = ("experiment", "data", "weights", "new layers", "processes")
+    """List what runs that are averaged have in common: all but seed, split, and what follows from these.
+
+    Nor is a user's own list among it, which all runs of a data set have in common.
+    """
+    own = ("experiment", "data", "list", "weights", "new layers", "processes")
     return {name: value for name, value in identity.items() if name not in own}
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.registry import DATASETS, root_of
 from i3d_lightning.errors import InputError, check_known
-from i3d_lightning.experiment import NONE, STREAMS, Experiment, stages
+from i3d_lightning.experiment import RANDOM, STREAMS, UNTAUGHT, Experiment, stages
 from i3d_lightning.files import write_atomically
 from i3d_lightning.flow.image_folders import folder_of_images
 from i3d_lightning.networks.registry import ARCHITECTURES
@@ -22,7 +23,7 @@ from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Changes, Recipe, compose, plain
 from i3d_lightning.results.runs import FINGERPRINT, RESULT, load_run
 from i3d_lightning.study.cells import check, pretraining_of, pretrainings, sees_video
-from i3d_lightning.study.recipes import Preprocessing, recipe_for
+from i3d_lightning.study.recipes import Preprocessing, check_answers, recipe_for
 from i3d_lightning.study.workspace import Workspace
 from i3d_lightning.weights import Entry, Weights, list_weights, load_weights
 from i3d_lightning.weights.fetch import fetch
@@ -69,8 +70,10 @@ class Cell:
             )
 
     @property
-    def from_images(self) -> bool:
-        """Whether it is made from the network of images, whose weights do not cover all of its layers."""
+    def new_layers(self) -> bool:
+        """Whether features come from new layers: all, or those that a network of images does not cover."""
+        if self.experiment.pretraining == RANDOM:
+            return True
         taught = stages(self.experiment.pretraining)
         itself = ARCHITECTURES[self.experiment.architecture].images
         return bool(taught) and not itself and not sees_video(self.experiment.pretraining)
@@ -119,7 +122,7 @@ def plan(
     chosen = tuple(dict.fromkeys(wanted))
     for stream, said in (weights or {}).items():
         check_known("stream", stream, STREAMS)
-        if said is not None and not any(e.stream == stream and e.pretraining != NONE for e in chosen):
+        if said is not None and not any(e.stream == stream and e.pretraining not in UNTAUGHT for e in chosen):
             raise InputError(
                 f"No {stream} network is to start from weights; pretraining 'none' starts from scratch: drop "
                 f"--weights {said}, or say --pretraining."
@@ -146,7 +149,9 @@ class _Planner:
         check(experiment)
         root = self._root(experiment.dataset)
         weights, sha256, parent, expected = self._start(experiment, given)
-        recipe, differences = recipe_for(experiment, self.settings(experiment), expected)
+        changes = self.settings(experiment)
+        check_answers(experiment, changes)
+        recipe, differences = recipe_for(experiment, changes, expected)
         if not self.dry and experiment.stream != "rgb" and recipe.flow.images:
             folder_of_images(recipe.flow.source)
         cell = Cell(experiment, recipe, root, weights, sha256, parent, differences)
@@ -168,7 +173,7 @@ class _Planner:
     ) -> tuple[str | None, str | None, Experiment | None, Preprocessing]:
         """Weights and their sha256, or a planned pretraining, and the preprocessing that comes with it."""
         said = self.weights.get(experiment.stream) if given else None
-        if experiment.pretraining == NONE:
+        if experiment.pretraining in UNTAUGHT:
             return None, None, None, (None, None)
         if said is not None and experiment.pretraining_seed:
             raise InputError(
@@ -176,7 +181,7 @@ class _Planner:
                 f"{experiment.pretraining_seed}: drop --weights or --pretraining_seeds."
             )
         if said is not None:
-            found = load_weights(said)
+            found = load_weights(said, architecture=experiment.architecture)
             _check_weights(experiment, found)
             return said, found.sha256, None, _preprocessing(experiment, found)
         before = pretraining_of(experiment)
@@ -266,9 +271,9 @@ def _stage(experiment: Experiment) -> tuple[int, int, bool]:
 def _published(experiment: Experiment) -> Entry | None:
     """The registry's weights for an experiment; those of images start any network and stream."""
     wanted = [(experiment.architecture, experiment.stream, experiment.pretraining)]
-    if not sees_video(experiment.pretraining):
-        network = ARCHITECTURES[experiment.architecture].image_network
-        wanted.append((network, "rgb", experiment.pretraining))
+    known = ARCHITECTURES[experiment.architecture]
+    if not sees_video(experiment.pretraining) and (known.images or known.from_images is not None):
+        wanted.append((known.image_network, "rgb", experiment.pretraining))
     entries = {(e.architecture, e.stream, e.pretraining): e for e in reversed(list_weights())}
     return next((entries[key] for key in wanted if key in entries), None)
 
@@ -292,6 +297,7 @@ def save_cell(cell: Cell, space: Workspace, imports: Iterable[str], path: Path) 
     cell = replace(cell, root=cell.root.absolute(), weights=weights)
     space = replace(space, runs=space.runs.absolute(), cache=space.cache.absolute())
     content = {"cell": plain(cell), "space": plain(space), "import": list(imports)}
+    content["source"] = own.source_of(cell.experiment.dataset)
     write_atomically(path, lambda file: file.write(json.dumps(content, indent=2).encode()))
 
 
@@ -314,6 +320,7 @@ def load_cell(content: Mapping[str, Any]) -> tuple[Cell, Workspace]:
         InputError: It is something else.
     """
     try:
+        own.restore(content["cell"]["experiment"]["dataset"], content.get("source"))
         cell, space = dict(content["cell"]), dict(content["space"])
         parent = cell.pop("parent")
         made = Cell(

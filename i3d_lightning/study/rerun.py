@@ -24,6 +24,7 @@ import torch
 import yaml
 
 from i3d_lightning import ranks
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
@@ -51,6 +52,7 @@ class Moved:
 
     Attributes:
         root: Folder of its data set.
+        dataset: The user's own list or folder that its data set was made of.
         weights: Name or path of the weights that it started from.
         flow_images: Folder of the flow images that it read.
     """
@@ -58,6 +60,7 @@ class Moved:
     root: Path | None = None
     weights: str | None = None
     flow_images: Path | None = None
+    dataset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,7 @@ def _check_processes(original: Original) -> None:
 def _cell(original: Original, moved: Moved) -> Cell:
     """The cell that was run, with things where they are now."""
     config, experiment = original.config, original.run.experiment
+    own.restore(experiment.dataset, config.get("source"), moved.root, moved.dataset)
     check(experiment)
     recipe = compose(Recipe(), config["recipe"])
     if moved.flow_images is not None:
@@ -261,6 +265,8 @@ def _cell(original: Original, moved: Moved) -> Cell:
 def _root(original: Original, said: Path | None) -> Path:
     """The folder said, or where the data set was, or where the rendered ones are made."""
     dataset, before = DATASETS[original.run.experiment.dataset], Path(original.config["root"])
+    if dataset.source is not None and dataset.own_list is None:  # a folder, which is its own root
+        before = dataset.source
     root = said or (before if before.is_dir() or dataset.root is None else dataset.root)
     if dataset.prepare is None and not root.is_dir():
         raise InputError(f"{root} is not a folder: say where {dataset.name} is now with --root.")
@@ -304,7 +310,8 @@ def _beside(original: Original) -> list[str]:
 def _check_identity(original: Original, now: Mapping[str, Any], cell: Cell) -> None:
     """Refuse what would be another run."""
     changes = differing(original.identity, now)
-    if changed := changes.get("data"):
+    changed = changes.get("data") or changes.get("list")
+    if changed and all(changed):
         raise InputError(
             f"{cell.experiment.dataset} in {cell.root} is not what {original.name} saw (its classes, labels, "
             f"groups and contents have the digest {changed[1][:_SHOWN]}, then {changed[0][:_SHOWN]}): say "

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import yaml
 
 from i3d_lightning import interruption, ranks
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.folds import without_test
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS
 from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT, DatasetSplit
 from i3d_lightning.errors import InputError
-from i3d_lightning.experiment import Experiment, after
+from i3d_lightning.experiment import RANDOM, Experiment, after
 from i3d_lightning.files import file_sha256, write_atomically
 from i3d_lightning.flow import FlowStore
 from i3d_lightning.flow.image_folders import folder_of_images
@@ -91,7 +92,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
     start, sha256 = ranks.by_first(lambda: _start(cell, space))
 
     def identify(recipe: Recipe, processes: int | None) -> _Resolved:
-        return _identify(cell, recipe, data_digest, sha256, processes)
+        return _identify(cell, recipe, data_digest, data.whole, sha256, processes)
 
     def resolve(holder: Holder | None = None) -> _Resolved:
         """What the result depends on, settled and required as where it was started before."""
@@ -115,7 +116,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
             return _known(done)
         _check_precision(cell, recipe, folder)
         _check_processes(identity.get("processes"), _processes(cell), folder)
-        weights = load_weights(start, sha256) if start is not None else None
+        weights = load_weights(start, sha256, experiment.architecture) if start is not None else None
         job = Job(
             experiment,
             recipe,
@@ -130,7 +131,7 @@ def _run_or_load(cell: Cell, space: Workspace) -> Run:
         _run(cell, space, job, identity)
         result = ranks.by_first(lambda: load_run(folder))
     assert result is not None
-    _summarise(result)
+    _summarise(result, mixed=bool(recipe.training.mixup))
     return result
 
 
@@ -152,14 +153,17 @@ def identity_of(cell: Cell, space: Workspace, processes: int | None) -> dict[str
         space: Where things are kept.
         processes: How many train together, None where nothing depends on it.
     """
-    _, data = _data(cell, space)
+    data, data_digest = _data(cell, space)
     _, sha256 = ranks.by_first(lambda: _start(cell, space))
-    return _identify(cell, _with_precision(cell.recipe, None), data, sha256, processes).identity
+    recipe = _with_precision(cell.recipe, None)
+    return _identify(cell, recipe, data_digest, data.whole, sha256, processes).identity
 
 
-def _identify(cell: Cell, recipe: Recipe, data: str, weights: str | None, processes: int | None) -> _Resolved:
-    features = features_identity(cell.experiment, recipe, weights, cell.from_images)
-    identity = run_identity(cell.experiment, recipe, features, data, processes, cell.hold_out)
+def _identify(
+    cell: Cell, recipe: Recipe, data: str, whole: str, weights: str | None, processes: int | None
+) -> _Resolved:
+    features = features_identity(cell.experiment, recipe, weights, cell.new_layers)
+    identity = run_identity(cell.experiment, recipe, features, data, processes, cell.hold_out, whole)
     return _Resolved(recipe, features, identity)
 
 
@@ -194,7 +198,9 @@ def _run(cell: Cell, space: Workspace, job: Job, identity: Mapping[str, Any]) ->
 def _start(cell: Cell, space: Workspace) -> tuple[str | None, str | None]:
     """The weights that a cell starts from, by name or path, and their sha256."""
     if cell.parent is None:
-        return cell.weights, cell.weights and load_weights(cell.weights, cell.sha256).sha256
+        if cell.weights is None:
+            return None, None
+        return cell.weights, load_weights(cell.weights, cell.sha256, cell.experiment.architecture).sha256
     folder = space.folder(cell.parent)
     before = load_run(folder)
     if before is None:
@@ -253,6 +259,10 @@ def _announce(cell: Cell, job: Job) -> None:
         len(data.classes), absent,
         precision.describe(job.recipe.training.precision, job.recipe.training.compile),
     )  # fmt: skip
+    if job.experiment.pretraining == RANDOM:
+        log.warning(
+            "  Its weights are random: this is a control, how far features go that nothing was learnt by."
+        )
     for difference in cell.differences:
         log.warning("  Preprocessing differs from that of the weights: %s.", difference)
 
@@ -290,6 +300,7 @@ def _describe(cell: Cell, job: Job, identity: Mapping[str, Any], space: Workspac
         "weights": _source(job.weights),
         "preprocessing_differs": list(cell.differences),
         "root": str(cell.root.absolute()),
+        "source": own.source_of(job.experiment.dataset),
         "hold_out": cell.hold_out,
         "import": list(imported()),
         "trainer": plain(space.trainer),
@@ -327,6 +338,9 @@ def _store(cell: Cell, job: Job, outcome: Outcome, identity: Mapping[str, Any], 
         "identity": digest(identity),
         "settings": digest(settings_of(identity)),
         "data": identity["data"],
+        **({"list": identity["list"]} if "list" in identity else {}),
+        "splits": list(DATASETS[experiment.dataset].splits),
+        "groups_known": DATASETS[experiment.dataset].groups,
         **outcome.predictions.as_json(),
         "tested_on": job.data.tested_on,
         "near_duplicates": job.data.near_duplicates,
@@ -368,16 +382,17 @@ def _pretraining_after(experiment: Experiment) -> str:
     return after(experiment.pretraining, DATASETS[experiment.dataset].teaches or experiment.dataset)
 
 
-def _summarise(done: Run) -> None:
+def _summarise(done: Run, mixed: bool = False) -> None:
     metrics = done.metrics
     found, peak = metrics["metrics"], metrics["peak_memory"]
     fitted = found.get("train_top1", 100.0 * found["fit/top1"] if "fit/top1" in found else None)
+    clips = " of mixed clips" if mixed else ""
     log.info(
         "%s: top-1 %.1f %%%s on %d %s%s, in %.0f s%s.",
         done.experiment.name, metrics["top1"],
         f", top-5 {metrics['top5']:.1f} %" if metrics["top5"] is not None else "", metrics["videos"],
         _tested_on(metrics["tested_on"]),
-        f" ({fitted:.1f} % in training)" if fitted is not None else "", metrics["seconds"],
+        f" ({fitted:.1f} %{clips} in training)" if fitted is not None else "", metrics["seconds"],
         f", whole videos in {peak / 1e9:.1f} GB" if peak else "",
     )  # fmt: skip
     reading = Reading.of(metrics)

@@ -198,7 +198,7 @@ def _by_effect(
 
 def _identity(cell: Cell) -> str:
     """What the result of a cell depends on, but for what all settings share: weights and videos."""
-    features = features_identity(cell.experiment, cell.recipe, None, cell.from_images)
+    features = features_identity(cell.experiment, cell.recipe, None, cell.new_layers)
     return digest(run_identity(cell.experiment, cell.recipe, features, "", None))
 
 

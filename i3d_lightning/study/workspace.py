@@ -137,6 +137,8 @@ def check_folder(what: str, folder: Path) -> None:
         nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not nearest.is_dir():
             raise InputError(f"{what} is {folder}, but {nearest} is not a folder: choose another place.")
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{what} is {str(folder)[:100]!r}, which cannot be a folder: {why}.") from error

@@ -23,7 +23,7 @@ from i3d_lightning.datasets.split import Video
 from i3d_lightning.errors import InputError, UnreadableVideoError
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.training.feature_store import Feature, FeatureStore
-from i3d_lightning.training.streams import FrozenStream
+from i3d_lightning.training.streams import FrozenStream, warn_of_looped
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +141,8 @@ def _compute(
         trainer.predict(stream, datamodule=data.whole(todo), return_predictions=False)
     finally:
         store.flush()
+    if trainer.is_global_zero:
+        warn_of_looped(todo, stream.looped, data.clips)
     return computed, {contents[todo[index].id]: why for index, why in stream.unreadable.items()}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import lightning as L
@@ -13,10 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from i3d_lightning.datasets.clips import Batch, WholeBatch
+from i3d_lightning.datasets.split import Video
+from i3d_lightning.errors import InputError
 from i3d_lightning.networks.network import VideoNetwork
-from i3d_lightning.recipe import Clips, Recipe, digest
+from i3d_lightning.recipe import WHOLE, Clips, Recipe, digest
 from i3d_lightning.training.finite import diverged
 from i3d_lightning.training.meters import make_meters
+from i3d_lightning.training.mixup import Mixing, draw
 from i3d_lightning.training.optimisers import ParameterGroups, StagedLR, make_optimizer, make_schedule
 from i3d_lightning.video.transforms import mirror, normalise
 
@@ -32,7 +37,7 @@ class VideoStream(L.LightningModule):
         network: Takes normalised clips `b c t h w` and gives logits per time step, `b k s`.
         classes: Number of classes k.
         recipe: How clips are normalised and the network is trained.
-        seed: Dropout derives from it and the position in training alone, so that a resumed run
+        seed: Dropout and mixup derive from it and the position in training alone, so that a resumed run
             equals an undisturbed one (Lightning does not restore random state).
         parameter_groups: Parts the parameters into groups with rates of their own; by default all are one.
 
@@ -41,7 +46,9 @@ class VideoStream(L.LightningModule):
             averaged over time (or, for an LSTM, the last step's) before any softmax.
         unreadable: After testing: index of a video that could not be read -> why.
         partly: After testing: index of a video that was read only in part -> how much of it.
-        logged: Loss and accuracies of the last passes over training and held-out clips.
+        looped: After testing: indices of videos that were looped to the length of a training clip.
+        logged: Loss and accuracies of the last passes over training and held-out clips; under mixup those of
+            mixed clips, of which the label with the larger share counts.
     """
 
     def __init__(
@@ -58,38 +65,60 @@ class VideoStream(L.LightningModule):
         self.predictions: dict[int, Tensor] = {}
         self.unreadable: dict[int, str] = {}
         self.partly: dict[int, str] = {}
+        self.looped: list[int] = []
         self.logged: dict[str, float] = {}
         self.metrics = nn.ModuleDict({part: make_meters(classes) for part in ("fit", "val")})
         # Only training steps: their clips are all of one size, and those of tests are not.
         self._trained = torch.compile(self.forward) if recipe.training.compile else self.forward
 
-    def forward(self, clips: Sequence[Tensor]) -> Tensor:
-        """Give logits `b k s` of uint8 clips `b c t h w`, one for each thing that the network sees."""
-        return self.network(*(prepare(clip, self.recipe.clips) for clip in clips)).float()
+    def forward(self, clips: Sequence[Tensor], mixing: Mixing | None = None) -> Tensor:
+        """Give logits `b k s` of uint8 clips `b c t h w`, one for each thing that is seen, mixed or not."""
+        seen = [prepare(clip, self.recipe.clips) for clip in clips]
+        return self.network(*(mixing.mixed(clip) if mixing else clip for clip in seen)).float()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        position = digest(self.seed, self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(int(position[:12], 16))
+        torch.manual_seed(self._seed_at(batch_idx))
+
+    def _seed_at(self, batch_idx: int, *what: str) -> int:
+        """A seed of its own for this process at this place in training, and what it is for."""
+        position = digest(self.seed, self.current_epoch, batch_idx, self.global_rank, *what)
+        return int(position[:12], 16)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, "fit")
+        return self._step(batch, "fit", self._mixing(batch, batch_idx))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "val")
 
-    def _step(self, batch: Batch, part: str) -> Tensor:
+    def _mixing(self, batch: Batch, batch_idx: int) -> Mixing | None:
+        alpha, labels = self.recipe.training.mixup, batch["label"]
+        if not alpha:
+            return None
+        if len(labels) < 2:
+            raise InputError(
+                "training.mixup mixes clips that a device holds at once, but each holds one here, as its "
+                "share of a step divides no better: choose another --recipe.training.batch_size."
+            )
+        return draw(alpha, len(labels), self._seed_at(batch_idx, "mixup"), labels.device)
+
+    def _step(self, batch: Batch, part: str, mixing: Mixing | None = None) -> Tensor:
         forward = self._trained if part == "fit" else self
-        steps, labels = forward(cast(Any, batch["clips"])), batch["label"]
+        clips, labels = cast(Any, batch["clips"]), batch["label"]
+        steps = forward(clips, mixing)
         logits = self.network.pool_time(steps)
-        if self.network.supervised_at_every_step:
-            loss = F.cross_entropy(steps, labels[:, None].expand(-1, steps.shape[2]))
-        else:
-            loss = F.cross_entropy(logits, labels)
+
+        def loss_for(labels: Tensor) -> Tensor:
+            if self.network.supervised_at_every_step:
+                return F.cross_entropy(steps, labels[:, None].expand(-1, steps.shape[2]))
+            return F.cross_entropy(logits, labels)
+
+        loss = mixing.loss(loss_for, labels) if mixing else loss_for(labels)
+        counted = mixing.heavier(labels) if mixing else labels
         metrics = self.metrics[part]
         metrics["loss"].update(loss.detach(), len(logits))  # type: ignore[index,union-attr,operator]
         for name, meter in metrics.items():  # type: ignore[operator,union-attr]
             if name != "loss":
-                meter.update(logits.detach(), labels)
+                meter.update(logits.detach(), counted)
         return loss
 
     def on_validation_epoch_end(self) -> None:
@@ -104,14 +133,15 @@ class VideoStream(L.LightningModule):
         """Log where training is, before each checkpoint."""
         fit, logged = self._log_metrics("fit"), self.trainer.callback_metrics
         held_out = waited = ""
+        mixed = " of mixed clips" if self.recipe.training.mixup else ""
         if "val/loss" in logged:
             held_out = f", held out {logged['val/loss']:.3f} / {100 * logged['val/top1']:.1f} %"
         if "fit/stall" in logged:
             waited = f", {logged['fit/stall']:.0%} of the time waiting for data"
         if self.trainer.is_global_zero:
             log.info(
-                "  step %d: loss and top-1 %.3f / %.1f %%%s%s",
-                self.global_step, fit["loss"], 100 * fit["top1"], held_out, waited,
+                "  step %d: loss and top-1%s %.3f / %.1f %%%s%s",
+                self.global_step, mixed, fit["loss"], 100 * fit["top1"], held_out, waited,
             )  # fmt: skip
 
     def _log_metrics(self, part: str) -> dict[str, Tensor]:
@@ -123,11 +153,12 @@ class VideoStream(L.LightningModule):
         return values
 
     def on_test_start(self) -> None:
-        self.predictions, self.unreadable, self.partly = {}, {}, {}
+        self.predictions, self.unreadable, self.partly, self.looped = {}, {}, {}, []
 
     def test_step(self, batch: WholeBatch, batch_idx: int) -> None:
         self.unreadable |= batch["unreadable"]
         self.partly |= batch["partly"]
+        self.looped += batch["looped"]
         for group in batch["groups"]:
             predicted = of_whole_videos(
                 lambda *clips: self.network.pool_time(self(clips)), group["clips"], self.recipe.clips
@@ -137,6 +168,7 @@ class VideoStream(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.predictions = merged(self.predictions)
         self.unreadable, self.partly = merged(self.unreadable), merged(self.partly)
+        self.looped = merged_indices(self.looped)
 
     def configure_optimizers(self) -> Any:
         training = self.recipe.training
@@ -158,6 +190,7 @@ class FrozenStream(L.LightningModule):
 
     Attributes:
         unreadable: After prediction: index of a video that could not be read -> why.
+        looped: After prediction: indices of videos that were looped to the length of a training clip.
     """
 
     def __init__(
@@ -167,12 +200,14 @@ class FrozenStream(L.LightningModule):
         self.network = channels_last(network).requires_grad_(False).eval()
         self.clips, self.keep = clips, keep
         self.unreadable: dict[int, str] = {}
+        self.looped: list[int] = []
 
     def train(self, mode: bool = True) -> FrozenStream:
         return super().train(False)
 
     def predict_step(self, batch: WholeBatch, batch_idx: int) -> None:
         self.unreadable |= batch["unreadable"]
+        self.looped += batch["looped"]
         for group in batch["groups"]:
             features = of_whole_videos(self._features, group["clips"], self.clips).cpu()
             for index, feature in zip(group["index"].tolist(), features, strict=True):
@@ -184,6 +219,17 @@ class FrozenStream(L.LightningModule):
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)
+        self.looped = merged_indices(self.looped)
+
+
+def warn_of_looped(videos: Sequence[Video], looped: Sequence[int], clips: Clips) -> None:
+    """Say which videos are so short that they were looped to the length of a training clip."""
+    if looped:
+        log.warning(
+            "  %d of %d videos are shorter than a clip of %d frames at %g a second and are looped, such as "
+            "%s.",
+            len(looped), len(videos), clips.train_frames, clips.fps, videos[looped[0]].id,
+        )  # fmt: skip
 
 
 def channels_last(network: VideoNetwork) -> VideoNetwork:
@@ -196,7 +242,15 @@ def channels_last(network: VideoNetwork) -> VideoNetwork:
 
 
 def of_whole_videos(compute: Callable[..., Tensor], clips: Sequence[Any], settings: Clips) -> Tensor:
-    """Compute something of uint8 clips `b c t h w`, averaged over their mirror images where that is set."""
+    """Compute something of clips `b c t h w`, averaged over mirror images and views where these are set.
+
+    Views of a video follow each other in time, each as long as a training clip.
+    """
+    if settings.views != WHOLE:
+        count = math.prod(settings.clips_and_squares)
+        views = zip(*(clip.chunk(count, dim=2) for clip in clips), strict=True)
+        one = replace(settings, views=WHOLE)
+        return torch.stack([of_whole_videos(compute, view, one) for view in views]).mean(dim=0)
     found = compute(*clips)
     return (found + compute(*map(mirror, clips))) / 2 if settings.test_flip else found
 
@@ -210,6 +264,11 @@ def merged(mine: dict[Key, Any]) -> dict[Key, Any]:
     """Gather all processes' entries, by key: what a padded DistributedSampler gives twice is kept once."""
     entries = {key: value for part in gathered(mine) for key, value in part.items()}
     return {key: entries[key] for key in sorted(entries)}
+
+
+def merged_indices(mine: Sequence[int]) -> list[int]:
+    """Gather all processes' indices, each once."""
+    return sorted({index for part in gathered(mine) for index in part})
 
 
 def gathered(mine: Any) -> list[Any]:

@@ -23,6 +23,7 @@ from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video import budgets
 from i3d_lightning.video.container import is_sound, open_video, packets_of, reason
 from i3d_lightning.video.damage import note
+from i3d_lightning.video.file import Segment
 from i3d_lightning.video.timeline import Timeline, displayed, read_timeline
 
 Empty = Callable[[tuple[int, ...]], np.ndarray]
@@ -38,27 +39,29 @@ class VideoInfo:
         fps: Its own frame rate, in frames per second.
         height: Height in pixels, as the video is shown.
         width: Width in pixels, as the video is shown.
+        seconds: How long it lasts.
     """
 
     frames: int
     fps: float
     height: int
     width: int
+    seconds: float
 
 
-def describe(path: Path) -> VideoInfo:
+def describe(path: Path, segment: Segment | None = None) -> VideoInfo:
     """Describe a video by its packets and, where that may be turned, its first frame.
 
     Raises:
         UnreadableVideoError: The file is not a video.
     """
-    timeline = read_timeline(path)
+    timeline = read_timeline(path, segment)
     if timeline.promised > timeline.frames:
         note(timeline.frames, timeline.promised)
     transposed = timeline.can_be_turned and _first_orientation(path, timeline).transposed
     size = timeline.width, timeline.height
     width, height = reversed(size) if transposed else size
-    return VideoInfo(timeline.frames, float(timeline.rate), height, width)
+    return VideoInfo(timeline.frames, float(timeline.rate), height, width, float(timeline.seconds))
 
 
 def _first_orientation(path: Path, timeline: Timeline) -> Orientation:
@@ -68,9 +71,9 @@ def _first_orientation(path: Path, timeline: Timeline) -> Orientation:
     raise _undecodable(path)
 
 
-def count_frames(path: Path, fps: float) -> int:
+def count_frames(path: Path, fps: float, segment: Segment | None = None) -> int:
     """Count the frames of a video's timeline at `fps` frames per second."""
-    return read_timeline(path).length(fps)
+    return read_timeline(path, segment).length(fps)
 
 
 def frames_shown(path: Path, fps: float) -> tuple[int, list[int]]:
@@ -84,9 +87,12 @@ def read_frames(
     start: int,
     frames: int,
     fps: float,
-    short_side: int,
+    short_side: int | None,
+    aspect: float,
     step: int,
     period: int | None,
+    segment: Segment | None,
+    needed: int | None,
     *,
     empty: Empty,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -97,9 +103,12 @@ def read_frames(
         start: First frame on the timeline.
         frames: Number of frames, looped where the video is shorter.
         fps: Frame rate of the timeline, in frames per second.
-        short_side: Length of the frames' shorter side, in pixels.
+        short_side: Length of the frames' shorter side, in pixels; None leaves them as they are.
+        aspect: Width / height that they are squeezed to; 0 keeps theirs.
         step: Distance between the frames read.
         period: Frames after which a looped video starts again, where that is before its end.
+        segment: The part of the file that is the video.
+        needed: Frames that must be there where the file breaks off, if other than those read.
         empty: Makes the array that frames are written to.
 
     Returns:
@@ -108,21 +117,31 @@ def read_frames(
     Raises:
         UnreadableVideoError: The file is not a video, too little of it is left, or it would cost too much.
     """
-    timeline = read_timeline(path)
+    timeline = read_timeline(path, segment)
     length = timeline.length(fps)
-    if timeline.broken_off and length < step * frames:
+    needed = needed or step * frames
+    if timeline.broken_off and length < needed:
         raise UnreadableVideoError(
-            f"{path} breaks off after {length} of {step * frames} frames: download it again or leave it out."
+            f"{path} breaks off after {length} of {needed} frames: download it again or leave it out."
         )
     wanted = (start + step * np.arange(frames)) % min(length, period or length)
     distinct, position = np.unique(wanted, return_inverse=True)
     moments = [timeline.moment(frame, fps) for frame in distinct.tolist()]
-    return _decode(path, timeline, moments, short_side, empty), position
+    return _decode(path, timeline, moments, short_side, aspect, empty), position
 
 
-def _decode(path: Path, timeline: Timeline, moments: list[int], short_side: int, empty: Empty) -> np.ndarray:
+def _decode(
+    path: Path,
+    timeline: Timeline,
+    moments: list[int],
+    short_side: int | None,
+    aspect: float,
+    empty: Empty,
+) -> np.ndarray:
     """Decode the images on display at rising moments, upright."""
-    width, height = _resized(timeline.width, timeline.height, short_side)
+    width, height = timeline.width, timeline.height
+    if short_side is not None:
+        width, height = _resized(width, height, short_side)
     budgets.check_answer(path, len(moments), width, height)
     reformatter = VideoReformatter()
     images: np.ndarray | None = None
@@ -132,6 +151,10 @@ def _decode(path: Path, timeline: Timeline, moments: list[int], short_side: int,
         for frame in _on_display(_in_display_order(frames, timeline.reordering), moments):
             orientation = Orientation.of(frame)
             if images is None:
+                if short_side is not None and aspect:
+                    upright = squeezed(short_side, aspect)
+                    width, height = upright[::-1] if orientation.transposed else upright
+                    budgets.check_answer(path, len(moments), width, height)
                 shape = (width, height) if orientation.transposed else (height, width)
                 images = empty((len(moments), *shape, 3))
             if frame is converted:
@@ -162,6 +185,13 @@ def _resized(width: int, height: int, short_side: int) -> tuple[int, int]:
     if width < height:
         return short_side, round(height * short_side / width)
     return round(width * short_side / height), short_side
+
+
+def squeezed(short_side: int, aspect: float) -> tuple[int, int]:
+    """Find width and height, in pixels, of frames of a given shape whose shorter side is given."""
+    return (
+        (short_side, round(short_side / aspect)) if aspect < 1 else (round(short_side * aspect), short_side)
+    )
 
 
 def _check_shape(path: Path, frame: av.VideoFrame, timeline: Timeline) -> None:

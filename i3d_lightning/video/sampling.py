@@ -33,6 +33,16 @@ def centre_start(length: int, frames: int) -> int:
     return max(0, length - frames) // 2
 
 
+def spread_starts(length: int, frames: int, clips: int) -> list[int]:
+    """Find the first frames of clips at equal distances, of which the first begins and the last ends a video.
+
+    A single clip lies in the middle.
+    """
+    if clips == 1:
+        return [centre_start(length, frames)]
+    return [max(0, length - frames) * clip // (clips - 1) for clip in range(clips)]
+
+
 def permutation(items: int, seed: int, pass_: int) -> list[int]:
     """Draw the order in which one pass over the training videos shows them."""
     return torch.randperm(items, generator=draw_generator(seed, pass_, "order")).tolist()

@@ -7,12 +7,14 @@ repeated, and none is ever blended.
 
 Packets tell their times without being decoded and, unlike the headers, are there only if their
 frames are: a file that breaks off is as long as what is left of it.
+
+The timeline of a segment begins where the segment does.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -25,13 +27,15 @@ from av.video.stream import VideoStream
 from i3d_lightning.errors import UnreadableVideoError
 from i3d_lightning.video import budgets
 from i3d_lightning.video.container import is_sound, open_video, packets_of
+from i3d_lightning.video.file import Segment
 
 _REORDERING = 16
 """Most frames by which decoding and display order differ: H.264's largest picture buffer (Annex A.3.1)."""
 _TIMED = {"matroska,webm", "flv", "asf"}
 """Formats whose headers say how long they last; of others FFmpeg may only have guessed it."""
 _UNSURE = 0.25
-"""Seconds by which such a header may differ from what there is, as the end of sound and pictures does."""
+"""Seconds by which such a header may differ from what there is, as the end of sound and pictures does; a
+segment may go as far beyond the end."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Timeline:
     """When the frames of a file are displayed, in ticks of its clock.
 
     Attributes:
-        frames: Frames that are there.
+        frames: Frames that are there, of a segment those within.
         promised: Frames that its header says there are; at least as many.
         rate: Its own frame rate, in frames per second.
         width: Width of stored frames in pixels.
@@ -53,6 +57,8 @@ class Timeline:
         reordering: Frames within which decoded frames may bear each other's times.
         stamped: Whether packets have times; else frame k is displayed at tick k.
         can_be_turned: Whether its format can say that frames are to be turned before they are shown.
+        start: Where the segment begins, in seconds after the first frame appears.
+        stop: Where the segment ends; None is where the last frame disappears.
     """
 
     frames: int
@@ -69,6 +75,14 @@ class Timeline:
     reordering: int
     stamped: bool
     can_be_turned: bool
+    start: Fraction = Fraction(0)
+    stop: Fraction | None = None
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long it lasts."""
+        stop = (self.end - self.first) * self.tick if self.stop is None else self.stop
+        return stop - self.start
 
     @property
     def broken_off(self) -> bool:
@@ -77,15 +91,15 @@ class Timeline:
 
     def length(self, fps: float) -> int:
         """Count the frames at a frame rate."""
-        return max(1, round((self.end - self.first) * self.tick * _exact(fps)))
+        return max(1, round(self.seconds * _exact(fps)))
 
     def moment(self, frame: int, fps: float) -> int:
         """Give the latest time at which the source frame that is frame `frame` at `fps` may appear."""
-        return self.first + int(frame / _exact(fps) / self.tick + self.slack)
+        return self.first + int((self.start + frame / _exact(fps)) / self.tick + self.slack)
 
     def packet_before(self, moment: int) -> int:
         """Find the packet from which the frame on display at a moment can be decoded."""
-        margin = self.reordering * (self.end - self.first) // self.frames
+        margin = self.reordering * (self.end - self.first) // len(self.times)
         known = bisect_right(self.keyframes, moment - margin, key=lambda keyframe: keyframe[0])
         return self.keyframes[known - 1][1] if known else 0
 
@@ -102,14 +116,43 @@ def _exact(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)  # 30000/1001 and its like
 
 
-def read_timeline(path: Path) -> Timeline:
+def read_timeline(path: Path, segment: Segment | None = None) -> Timeline:
     """Read the packets of a video file, without decoding them.
 
+    Args:
+        path: The file.
+        segment: The part of it that is of interest.
+
     Raises:
-        UnreadableVideoError: The file is not a video, or its size or length is beyond all bounds.
+        UnreadableVideoError: The file is not a video, its size or length is beyond all bounds, or the segment
+            ends after it.
     """
     status = path.stat()
-    return _read_timeline(path, status.st_size, status.st_mtime_ns)
+    timeline = _read_timeline(path, status.st_size, status.st_mtime_ns)
+    return timeline if segment is None else _cut(path, timeline, segment)
+
+
+def _cut(path: Path, timeline: Timeline, segment: Segment) -> Timeline:
+    """Take a segment, of which the frames on display are there, whatever the file lacks elsewhere."""
+    check_segment(path, segment, float(timeline.seconds))
+    start, stop = (Fraction(str(time)) for time in segment)  # as written: the nearest float may lie before
+    cut = replace(timeline, start=start, stop=min(stop, timeline.seconds))
+    begin = max(0, bisect_right(cut.times, cut.moment(0, 1)) - 1)
+    frames = max(1, bisect_left(cut.times, cut.first + (start + cut.seconds) / cut.tick) - begin)
+    return replace(cut, frames=frames, promised=frames)
+
+
+def check_segment(path: Path, segment: Segment, seconds: float) -> None:
+    """Make sure that a segment lies within a video of some length.
+
+    Raises:
+        UnreadableVideoError: It ends later.
+    """
+    if segment.start >= seconds or segment.end > seconds + _UNSURE:
+        raise UnreadableVideoError(
+            f"{path} ends after {seconds:.6g} s, but its segment from {segment.start:g} to {segment.end:g} s "
+            "is asked for: mend the list, or the video if it breaks off."
+        )
 
 
 @lru_cache(maxsize=64)  # a length is usually asked for just before a clip is read

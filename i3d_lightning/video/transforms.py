@@ -1,11 +1,11 @@
-"""Transforms of uint8 clips `c t h w`, each the same for all frames of a clip."""
+"""Transforms of clips `c t h w` of bytes (or floats as large), each the same for all frames of a clip."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as photometric
 
@@ -13,7 +13,7 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import Clips
 
 
-def crop(clip: UInt8[Tensor, "c t h w"], top: int, left: int, size: int) -> UInt8[Tensor, "c t size size"]:
+def crop(clip: Shaped[Tensor, "c t h w"], top: int, left: int, size: int) -> Shaped[Tensor, "c t size size"]:
     """Cut a square of `size` px out of every frame."""
     return clip[..., top : top + size, left : left + size]
 
@@ -30,14 +30,35 @@ def random_place(shape: torch.Size, size: int, generator: torch.Generator) -> tu
     return top, left
 
 
-def centre_place(shape: torch.Size, size: int) -> tuple[int, int]:
+def centre_place(shape: torch.Size, size: int, nearest: bool = False) -> tuple[int, int]:
     """Find the place, top and left in pixels, of a square of `size` px in the middle of a clip's frames.
+
+    Args:
+        shape: Of the clip, `c t h w`.
+        size: Side of the square, in pixels.
+        nearest: Where the middle lies between two pixels, take the even one, as torchvision and pytorchvideo
+            do, and not the one before, as transformers does.
 
     Raises:
         InputError: The frames are smaller than the square.
     """
     rows, columns = _room(shape, size)
-    return rows // 2, columns // 2
+    return (round(rows / 2), round(columns / 2)) if nearest else (rows // 2, columns // 2)
+
+
+def side_places(shape: torch.Size, size: int) -> list[tuple[int, int]]:
+    """Find the places of three squares along the longer side of a clip's frames: its ends and its middle.
+
+    They lie as those of SlowFast's tests (https://github.com/facebookresearch/SlowFast, `uniform_crop`).
+
+    Raises:
+        InputError: The frames are smaller than the square.
+    """
+    rows, columns = _room(shape, size)
+    top, left = -(-rows // 2), -(-columns // 2)
+    if shape[-2] > shape[-1]:
+        return [(0, left), (top, left), (rows, left)]
+    return [(top, 0), (top, left), (top, columns)]
 
 
 def _room(shape: torch.Size, size: int) -> tuple[int, int]:
@@ -50,7 +71,7 @@ def _room(shape: torch.Size, size: int) -> tuple[int, int]:
     return height - size, width - size
 
 
-def flip(clip: UInt8[Tensor, "*b c t h w"]) -> UInt8[Tensor, "*b c t h w"]:
+def flip(clip: Shaped[Tensor, "*b c t h w"]) -> Shaped[Tensor, "*b c t h w"]:
     """Mirror every RGB frame from left to right."""
     return clip.flip(-1)
 
@@ -63,14 +84,14 @@ def flip_flow(clip: UInt8[Tensor, "*b 2 t h w"]) -> UInt8[Tensor, "*b 2 t h w"]:
     return mirrored
 
 
-def mirror(clip: UInt8[Tensor, "b c t h w"]) -> UInt8[Tensor, "b c t h w"]:
+def mirror(clip: Shaped[Tensor, "b c t h w"]) -> Shaped[Tensor, "b c t h w"]:
     """Mirror a batch of clips from left to right, RGB (3 channels) or flow (2 channels)."""
     return flip_flow(clip) if clip.shape[1] == 2 else flip(clip)
 
 
 def photometric_jitter(
-    clip: UInt8[Tensor, "3 t h w"], strength: float, generator: torch.Generator
-) -> UInt8[Tensor, "3 t h w"]:
+    clip: Shaped[Tensor, "3 t h w"], strength: float, generator: torch.Generator
+) -> Shaped[Tensor, "3 t h w"]:
     """Change brightness, contrast and saturation of a whole RGB clip at random.
 
     Args:
@@ -84,10 +105,12 @@ def photometric_jitter(
         .tolist()
     )
     frames = clip.movedim(0, 1)
+    if floating := frames.is_floating_point():
+        frames = frames / 255
     frames = photometric.adjust_brightness(frames, brightness)
     frames = photometric.adjust_contrast(frames, contrast)
     frames = photometric.adjust_saturation(frames, saturation)
-    return frames.movedim(1, 0)
+    return frames.movedim(1, 0) * (255 if floating else 1)
 
 
 def grey(rgb: UInt8[Tensor, "*b 3 t h w"]) -> UInt8[Tensor, "*b t h w"]:
@@ -97,8 +120,8 @@ def grey(rgb: UInt8[Tensor, "*b 3 t h w"]) -> UInt8[Tensor, "*b t h w"]:
     return ((9798 * red + 19235 * green + 3735 * blue + (1 << 14)) >> 15).to(torch.uint8)
 
 
-def normalise(clip: UInt8[Tensor, "b c t h w"], clips: Clips) -> Float[Tensor, "b c t h w"]:
-    """Turn a batch of uint8 clips into what networks take.
+def normalise(clip: Shaped[Tensor, "b c t h w"], clips: Clips) -> Float[Tensor, "b c t h w"]:
+    """Turn a batch of clips of bytes, or of floats as large, into what networks take.
 
     Args:
         clip: RGB (3 channels), or quantised flow (2 channels), which becomes flow / bound.

@@ -1,6 +1,6 @@
 """Trained parameters: published ones by name, any by path, and our own written to disk."""
 
-from . import googlenet, pytorch_i3d  # noqa: F401 - each registers itself
+from . import googlenet, pytorch_i3d, pytorchvideo, torchvision, transformers  # noqa: F401 - each registers itself
 from .converters import CONVERTERS, Converter
 from .create import create_model, list_models
 from .load import Weights, apply_weights, load_weights, start_from_images

@@ -36,7 +36,7 @@ def create_model(
     """
     known = ARCHITECTURES[architecture]
     check_known("stream", stream, known.streams)
-    weights = None if pretrained is None else load_weights(pretrained)
+    weights = None if pretrained is None else load_weights(pretrained, architecture=architecture)
     same = weights is not None and weights.architecture == architecture
     wanted = weights.classes if weights and same and classes is None else classes
     if not wanted or wanted < 1:

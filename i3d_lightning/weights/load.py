@@ -14,7 +14,7 @@ from i3d_lightning.errors import InputError, unknown
 from i3d_lightning.networks import ARCHITECTURES, Architecture
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Clips, Flow
-from i3d_lightning.weights import converters, i3d_jax, native, pytorch
+from i3d_lightning.weights import converters, hub, i3d_jax, native, pytorch
 from i3d_lightning.weights.fetch import fetch, identity, sha256_of
 from i3d_lightning.weights.registry import WEIGHTS, Entry
 
@@ -61,23 +61,25 @@ class Weights:
         return None if bias is None else len(bias)
 
 
-def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
+def load_weights(name_or_path: str, sha256: str | None = None, architecture: str | None = None) -> Weights:
     """Load published weights by name, or any by path, in whichever known format they are.
 
     A file with the sha256 of published weights is known to be them. The last few files stay in memory,
     so that asking again for one that has not changed reads nothing; treat the tensors as read-only.
 
     Args:
-        name_or_path: A name that `list_weights` lists, or the path of a file.
+        name_or_path: A name that `list_weights` lists, or the path of a file or of a folder that holds one.
         sha256: What the file's must be; None takes any.
+        architecture: The network that they are meant for: where several have the same tensors, they are taken
+            to be of this one.
 
     Raises:
         InputError: There is no such name or file, it is another file than wanted, or it holds no weights
             that can be read.
     """
     entry = WEIGHTS.get(name_or_path)
-    path = fetch(entry) if entry else Path(name_or_path)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    path = fetch(entry) if entry else hub.file_of(Path(name_or_path))
+    if path.exists() and not path.is_file():
         raise InputError(f"Cannot read weights from {path}: it is a device or a pipe, not a file.")
     try:
         found = sha256_of(path)
@@ -87,7 +89,7 @@ def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
                 "what made it."
             )
         entry = entry or next((e for e in WEIGHTS if e.is_of(found)), None)
-        state, described = _read(path, identity(path), entry.architecture if entry else None)
+        state, described = _read(path, identity(path), entry.architecture if entry else None, architecture)
     except FileNotFoundError as error:
         if path.suffix or len(path.parts) > 1:
             raise InputError(f"There is no weights file {path}: check the path.") from error
@@ -102,7 +104,7 @@ def load_weights(name_or_path: str, sha256: str | None = None) -> Weights:
 
 @lru_cache(maxsize=2)  # of up to hundreds of MB each
 def _read(
-    path: Path, identity: tuple[int, ...], architecture: str | None
+    path: Path, identity: tuple[int, ...], architecture: str | None, meant_for: str | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors of a file in our names, and what is known of them, converted where that is needed."""
     with path.open("rb") as file:
@@ -117,10 +119,20 @@ def _read(
         raise InputError(f"{path} holds no weights: it is neither safetensors nor PyTorch's nor a pickle.")
     state, described = found.read(path)
     if described is None:
-        state, converter = converters.convert(state, str(path), architecture)
+        state, converter = converters.convert(state, str(path), architecture, meant_for)
         described = {"architecture": converter.architecture, "pretraining": converter.pretraining}
+        described |= {"labels": _labels_beside(path, state)}
+        known = ARCHITECTURES[converter.architecture]
+        if known.windows:
+            described |= {"clips": hub.clips_beside(path, known.clips)}
     _check_finite(state, path)
     return state, {"stream": _stream(state, described["architecture"]), **described}
+
+
+def _labels_beside(path: Path, state: Mapping[str, Tensor]) -> tuple[str, ...] | None:
+    """Give the class names in a file beside one, if they are as many as the classifier tells apart."""
+    bias, labels = state.get(f"{CLASSIFIER}bias"), hub.labels_beside(path)
+    return labels if bias is not None and labels is not None and len(labels) == len(bias) else None
 
 
 def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
@@ -201,7 +213,7 @@ def _published(entry: Entry) -> dict[str, Any]:
         "architecture": entry.architecture,
         "stream": entry.stream,
         "pretraining": entry.pretraining,
-        "labels": entry.class_names,
+        "labels": entry.class_names or None,
         "clips": entry.clips,
         "flow": entry.flow,
         "provenance": ", ".join(filter(None, (entry.source, entry.licence, entry.citation))),

@@ -29,6 +29,9 @@ ADMITTED = {
 }
 """What a pickle of a state dict names."""
 
+WRAPPED = ("model_state", "state_dict")
+"""What a state dict is called in a file that holds more: pytorchvideo's and PySlowFast's, or Lightning's."""
+
 
 def recognises(head: bytes) -> bool:
     """Tell whether a file that begins so was written by `torch.save`."""
@@ -53,6 +56,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], None]:
         ) from error
     except Exception as error:  # a damaged archive fails anywhere in torch's reader
         raise InputError(f"{path} is damaged or not PyTorch's: download or copy it again.") from error
+    if isinstance(content, Mapping):
+        wrapped = (content.get(name) for name in WRAPPED)
+        content = next((state for state in wrapped if isinstance(state, Mapping) and state), content)
     if not isinstance(content, Mapping) or not all(isinstance(t, Tensor) for t in content.values()):
         raise InputError(f"{path} is not a state_dict, a mapping of names to tensors: save that alone.")
     plain = all(

@@ -55,18 +55,22 @@ class Entry:
         architecture: Name of the registered network that they are for.
         stream: What the network sees.
         pretraining: What the weights have seen, stage by stage.
-        top1: Published top-1 accuracy in percent: of this stream alone on the Kinetics-400 test set
-            (arXiv 1705.07750, Table 3); of images on ImageNet's validation set.
+        top1: Published top-1 accuracy in percent: of the paper's networks, of this stream alone on the
+            Kinetics-400 test set (arXiv 1705.07750, Table 3); of images on ImageNet's validation set; of
+            others where `views` says. None for weights without a classifier, or of which none is published.
         top5: Published top-5 accuracy in percent, likewise.
         source: Where the file comes from, for people.
         location: Its URL (`file://` for one on disk), or the source package or model zoo that holds it.
         sha256: Of the file (its beginning, where no more is published), or None where no trustworthy one
             is known: it is then not fetched by name.
         licence: SPDX identifier.
-        labels: Class names in the order of the logits, or a function that looks them up.
+        labels: Class names in the order of the logits, or a function that looks them up; none where the
+            weights have no classifier, or its names are not known here.
         clips: How videos become the network's input: rate, size and normalisation, and the usual length.
         flow: How optical flow is computed, for the flow stream.
         citation: What to cite.
+        views: What was seen of each video for the published accuracy: clips x squares, such as `10x3`, or
+            `whole`.
 
     Raises:
         ValueError: The checksum is none.
@@ -76,8 +80,8 @@ class Entry:
     architecture: str
     stream: str
     pretraining: str
-    top1: float
-    top5: float
+    top1: float | None
+    top5: float | None
     source: str
     location: str | SourcePackage | TorchHub
     sha256: str | None
@@ -86,6 +90,7 @@ class Entry:
     clips: Clips
     flow: Flow | None = None
     citation: str = ""
+    views: str = "whole"
 
     def __post_init__(self) -> None:
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{8,64}", self.sha256):
@@ -103,9 +108,9 @@ class Entry:
         return self.sha256 is not None and sha256.startswith(self.sha256)
 
     def as_json(self) -> dict[str, Any]:
-        """Give all but the class names as plain data, and of these the number."""
+        """Give all but the class names as plain data, and of these the number, None where none is known."""
         known = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "labels"}
-        return {**known, "classes": len(self.class_names)}
+        return {**known, "classes": len(self.class_names) or None}
 
 
 WEIGHTS: Registry[Entry] = Registry("weights")

@@ -138,20 +138,18 @@ def test_predict_goes_on_after_a_bad_video_and_says_so(assets, tmp_path, capsys)
     bad = tmp_path / "half.mp4"
     bad.write_bytes((assets / "clips" / "arm_wrestling.mp4").read_bytes()[:1000])
     weights = assets / "weights" / "i3d-kinetics-400.ckpt"
-    clips = [assets / "clips" / name for name in ("arm_wrestling.mp4", "clean_and_jerk.mp4")]
+    clip = assets / "clips" / "arm_wrestling.mp4"
     with pytest.raises(SystemExit) as stop:
-        main(["predict", str(bad), *map(str, clips), f"--weights={weights}", "--json"])
+        main(["predict", str(bad), str(clip), f"--weights={weights}", "--json"])
     assert stop.value.code == 1
     said = capsys.readouterr()
     assert str(bad) in said.err
-    unread, first, second = (json.loads(line) for line in said.out.splitlines())
+    unread, first = (json.loads(line) for line in said.out.splitlines())
     assert unread["video"] == str(bad)
     assert f"error: {unread['error']}" in said.err
-    assert (first["video"], len(first["predictions"])) == (str(clips[0]), 5)
+    assert (first["video"], len(first["predictions"])) == (str(clip), 5)
     assert first["predictions"][0]["label"] == "arm wrestling"
     assert first["predictions"][0]["probability"] == pytest.approx(1.0, abs=0.005)
-    assert second["predictions"][0]["label"] == "clean and jerk"
-    assert second["predictions"][0]["probability"] == pytest.approx(0.997, abs=0.003)
 
 
 def test_weights_are_listed(capsys):

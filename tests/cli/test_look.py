@@ -11,6 +11,7 @@ from results.made import write_run
 from i3d_lightning.cli.main import main
 from i3d_lightning.datasets.split import DEVELOPMENT, HELD_OUT
 from i3d_lightning.experiment import Experiment
+from i3d_lightning.recipe import Clips
 from i3d_lightning.results.runs import collect
 from i3d_lightning.results.scores import scores
 from i3d_lightning.results.tables import all_tables
@@ -88,3 +89,36 @@ def test_a_table_in_markdown_says_what_its_numbers_are(tmp_path, capsys):
     text = shown(capsys, "table", f"--runs={tmp_path}", "--format=markdown")
     assert "54.2 ± 5.9† [" in text
     assert "† leaves it out, as all start from one." in text
+
+
+SMALL = Clips(train_frames=9, crop=32, short_side=32, test_frames=12)
+
+
+def test_how_networks_transfer_is_a_table_and_a_picture(tmp_path, capsys):
+    runs = f"--runs={tmp_path}"
+    for cell, right in ((RUN, 9), (replace(RUN, pretraining="none", protocol="origin"), 3)):
+        write_run(tmp_path, cell, right=right, clips=SMALL)
+    text = shown(capsys, "table", "transfer", runs, "--format=markdown")
+    assert "| i3d | rgb | kinetics | Kinetics-400 (labels) | 12.7 M |" in text
+    assert "| 9 x 32 px | whole | 25.0 [5.5–57.2] | – | 75.0 [42.8–94.5] |" in text
+    assert "Videos: ucf101: 12 test videos" in text
+    assert "\\toprule" in shown(capsys, "table", "transfer", runs, "--format=latex")
+    assert "transfer.png" in shown(capsys, "chart", "transfer", runs)
+    assert (tmp_path / "transfer.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("table", "transfer", "--json"), "--json prints all runs, not table transfer"),
+        (("table", "transfr"), "did you mean 'transfer'"),
+        (("chart", "transfr"), "did you mean 'transfer'"),
+        (("chart", "transfer", "--architecture=i3d"), "--architecture is for chart pretraining"),
+        (("chart", "--demo=true"), "--demo is for chart transfer"),
+        (("chart", "transfer"), "There are no complete runs in"),
+    ],
+)
+def test_what_does_not_go_with_transfer_is_one_sentence(tmp_path, capsys, argv, words):
+    with pytest.raises(SystemExit):
+        main([*argv, f"--runs={tmp_path}"])
+    assert words in capsys.readouterr().err.strip().splitlines()[-1]

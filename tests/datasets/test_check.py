@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from i3d_lightning.datasets import contents, duplicates
+from i3d_lightning.datasets import contents, duplicates, own
 from i3d_lightning.datasets.check import check
 from i3d_lightning.datasets.faults import Report
 from i3d_lightning.datasets.manifest import load_manifest
+from i3d_lightning.video.file import VideoFile
 
 CLASSES = ("Diving", "Lunges")
 GROUPS = {"test": ("g02", "g03", "g06"), "train": ("g08", "g09", "g10", "g11", "g12", "g13")}
@@ -188,10 +189,10 @@ def test_what_a_file_shows_is_not_kept_as_what_it_showed_before(tiny_ucf, tmp_pa
     changed, other = (v.path for v in load_manifest("ucf101", root, 1, cache).data.train[:2])
     look = contents._look_at_video
 
-    def write_then_look(path: Path) -> contents.Content:
-        if path == changed:
-            shutil.copy(other, path)
-        return look(path)
+    def write_then_look(file: VideoFile) -> contents.Content:
+        if file.path == changed:
+            shutil.copy(other, changed)
+        return look(file)
 
     with monkeypatch.context() as patch:
         patch.setattr(contents, "_look_at_video", write_then_look)
@@ -212,7 +213,7 @@ def test_copies_whose_frames_are_minutes_apart_are_found(tmp_path, make_video, c
     for name, size in (("train", (64, 48)), ("test", (96, 72))):
         frames = pictures(6, size)
         write(tmp_path / "mine" / name / "a" / "slow.avi", frames, Fraction(1, 50))
-    report = check("folder", tmp_path / "mine", [], tmp_path / "manifests")
+    report = check(own.add(tmp_path / "mine").name, None, [], tmp_path / "manifests")
     assert ("test/a/slow.avi", "train/a/slow.avi") in {(f.video, f.other) for f in report.of("near-leak")}
     assert "Not compared" not in caplog.text
 
@@ -242,7 +243,7 @@ def test_odd_rates_sizes_and_stills_are_named(tmp_path, make_video):
     shutil.move(make_video(frames=4, fps=2), tmp_path / "mine" / "train" / "a" / "slow.mkv")
     shutil.move(make_video(frames=200, fps=100), tmp_path / "mine" / "train" / "b" / "fast.mkv")
     shutil.move(make_video(frames=1), tmp_path / "mine" / "test" / "b" / "one.mkv")
-    report = check("folder", tmp_path / "mine", [], tmp_path / "manifests")
+    report = check(own.add(tmp_path / "mine").name, None, [], tmp_path / "manifests")
     odd = {(f.kind, f.video) for f in report.faults if "leak" not in f.kind and "duplicate" not in f.kind}
     assert odd - {fault for fault in odd if fault[0] == "mislabelled"} == {
         ("rate", "train/a/slow.mkv"), ("rate", "train/b/fast.mkv"), ("still", "test/b/one.mkv")

@@ -191,12 +191,15 @@ def test_a_short_video_seen_jointly_starts_again_in_both_at_once(videos, tmp_pat
     clips = dataclasses.replace(CLIPS, crop=32, train_frames=26, test_frames=99, flip=False)
     looped = torch.arange(26) % 11
     for whole in (WholeVideos, CentreClips):
-        rgb, flow = seen_together(whole([video], sources, clips)[0])
+        item = whole([video], sources, clips)[0]
+        assert item.get("looped", True)
+        rgb, flow = seen_together(item)
         assert torch.equal(rgb, centre_crop(frames, 32)[:, looped])
         assert (flow.int() - centre_crop(fields, 32)[:, looped].int()).abs().max() <= 1
     for clip in seen_together(TrainingClips([video], sources, clips, 0)[3]):
         assert torch.equal(clip, clip[:, looped])
         assert not torch.equal(clip[:, 0], clip[:, 10])
+    assert not WholeVideos([video], sources, dataclasses.replace(clips, train_frames=11))[0]["looped"]
     snapshots = [RGBFrames(25.0, 32, snapshot=4), sources[1]]
     clips = dataclasses.replace(clips, train_frames=24, snapshot=4, test_frames=96)
     rgb, _ = seen_together(WholeVideos([video], snapshots, clips)[0])

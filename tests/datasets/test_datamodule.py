@@ -213,7 +213,7 @@ def test_a_test_batch_has_no_more_frames_than_a_training_batch(split, device_bat
 def test_videos_of_one_size_are_tested_together():
     """Each is in one group, as it is alone, whatever the others; a broken one is named."""
     clips = [torch.randint(0, 255, (3, frames, 8, 8), dtype=torch.uint8) for frames in (12, 10, 12)]
-    sound = {"label": 0, "error": None, "partly": None}
+    sound = {"label": 0, "error": None, "partly": None, "looped": False}
     items = [{**sound, "clips": (clip,), "index": i} for i, clip in enumerate(clips)]
     items.insert(1, {**sound, "clips": None, "index": 3, "error": "broken"})
     items[2]["partly"] = "10 of 12 frames"

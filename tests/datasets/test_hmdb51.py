@@ -51,7 +51,7 @@ def test_absent_videos_are_counted(make_root):
     assert split.missing_train == ()
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 def test_the_official_lists(assets, tmp_path, touch, number):
     lists = assets / "hmdb51" / "splits"
     shutil.copytree(lists, tmp_path / "splits")

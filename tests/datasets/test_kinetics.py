@@ -3,7 +3,10 @@ from __future__ import annotations
 import pytest
 
 from i3d_lightning.datasets.kinetics import read_kinetics
+from i3d_lightning.datasets.registry import DATASETS, read_dataset
 from i3d_lightning.errors import InputError
+from i3d_lightning.experiment import Experiment
+from i3d_lightning.study.cells import pretraining_of
 
 HEADER = "label,youtube_id,time_start,time_end,split\n"
 ROWS = {
@@ -77,3 +80,13 @@ def test_bad_input(make_root, tmp_path):
         InputError, match=r"train\.csv lacks the column label, time_end, time_start, youtube_id"
     ):
         read_kinetics(root, 1)
+
+
+@pytest.mark.parametrize("name", ["kinetics600", "kinetics700", "kinetics700-2020"])
+def test_later_releases_have_the_same_lists_and_teach_something_else(make_root, name):
+    root = make_root("aaaaaaaaaaa.mp4", "ccccccccccc.mp4", "eeeeeeeeeee.mp4")
+    split = read_dataset(name, root, 1)
+    assert (split.name, split.classes[0], [v.id[:4] for v in split.test]) == (name, "abseiling", ["eeee"])
+    before = Experiment("i3d", "rgb", "none", "origin", name)
+    assert pretraining_of(Experiment("i3d", "rgb", name, "full-ft", "ucf101")) == before
+    assert DATASETS[name].recipe_for(before) == DATASETS["kinetics"].recipe_for(before)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from i3d_lightning.datasets import facts, manifest
+from i3d_lightning.datasets import facts, manifest, own
 from i3d_lightning.datasets.facts import identify
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import DATASETS, read_dataset
@@ -353,10 +353,10 @@ def test_a_class_beside_a_picture_is_noticed(root, tmp_path):
         shutil.copy(next(root.rglob("*.avi")), folder / "one.avi")
     (tmp_path / "mine" / "train" / "overview.png").write_bytes(b"png")
     age(tmp_path / "mine")
-    first = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
+    first = load_manifest(own.add(tmp_path / "mine").name, None, 1, tmp_path / "manifests")
     for part in ("train", "test"):
         shutil.copytree(tmp_path / "mine" / part / "a", tmp_path / "mine" / part / "c")
-    second = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
+    second = load_manifest(own.add(tmp_path / "mine").name, None, 1, tmp_path / "manifests")
     assert (first.data.classes, second.data.classes) == (("a", "b"), ("a", "b", "c"))
 
 
@@ -380,10 +380,12 @@ def test_videos_that_could_not_be_opened_are_looked_for_again(root, tmp_path):
         shutil.copy(next(root.rglob("*.avi")), folder / "one.avi")
     age(tmp_path / "mine")
     (tmp_path / "mine" / "test" / "a" / "two.avi").symlink_to(elsewhere / "two.avi")
-    first = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
-    assert load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests").digest == first.digest
+    first = load_manifest(own.add(tmp_path / "mine").name, None, 1, tmp_path / "manifests")
+    assert (
+        load_manifest(own.add(tmp_path / "mine").name, None, 1, tmp_path / "manifests").digest == first.digest
+    )
     elsewhere.mkdir()
     shutil.copy(next(root.rglob("*.avi")), elsewhere / "two.avi")
-    second = load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
+    second = load_manifest(own.add(tmp_path / "mine").name, None, 1, tmp_path / "manifests")
     assert second.digest != first.digest
     assert all(video.sha256 for video in second.data.test)

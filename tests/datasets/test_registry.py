@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.registry import DATASETS, read_dataset
 from i3d_lightning.errors import InputError
 
@@ -23,16 +24,18 @@ def test_an_unknown_name(tiny_ucf):
 
 
 def test_videos_of_one_part_only(tmp_path, touch):
-    touch(tmp_path, ["train/a/1.mp4", "test/a/readme.txt"])
-    with pytest.raises(InputError, match=r"No test video of folder, split 1, is below"):
-        read_dataset("folder", tmp_path, 1)
+    touch(tmp_path / "clips", ["train/a/1.mp4", "test/a/readme.txt"])
+    with pytest.raises(InputError, match=r"No test video of clips, split 1, is below"):
+        read_dataset(own.add(tmp_path / "clips").name, None, 1)
 
 
 def test_where_no_sources_are_known_it_is_said_and_each_video_is_alone(tmp_path, touch):
     """Tables then say that intervals are over videos."""
-    assert not any(DATASETS[name].groups for name in ("folder", "imagenet", "demo-imagenet"))
+    assert not any(DATASETS[name].groups for name in ("ssv2", "imagenet", "demo-imagenet"))
     assert all(DATASETS[name].groups for name in ("ucf101", "hmdb51", "kinetics", "demo-ucf101"))
     for part in ("train", "test"):
         touch(tmp_path / part, ("a/one.avi", "a/two.avi"))
-    test = read_dataset("folder", tmp_path, 1).test
+    made = own.add(tmp_path)
+    assert not made.groups
+    test = read_dataset(made.name, None, 1).test
     assert [video.group for video in test] == [video.id for video in test]

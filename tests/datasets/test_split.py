@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import write_video
 
+from i3d_lightning.datasets import own
 from i3d_lightning.datasets.kinetics import read_kinetics
 from i3d_lightning.datasets.manifest import load_manifest
 from i3d_lightning.datasets.registry import read_dataset
@@ -81,10 +82,10 @@ def test_file_names_that_are_not_utf8_are_named_printably(tmp_path, touch):
     touch(tmp_path, ["train/a/1.avi", "train/b/1.avi", "test/a/1.avi"])
     (tmp_path / "test" / "a" / os.fsdecode(b"caf\xe9.avi")).touch()
     with pytest.raises(InputError, match=r"test/a/caf\\udce9.avi' is not UTF-8 text: rename") as error:
-        read_dataset("folder", tmp_path, 1)
+        read_dataset(own.add(tmp_path).name, None, 1)
     str(error.value).encode()
     (tmp_path / "test" / "a" / os.fsdecode(b"caf\xe9.avi")).rename(tmp_path / "test" / "a" / "café\u3000.avi")
-    assert len(read_dataset("folder", tmp_path, 1).test) == 2
+    assert len(read_dataset(own.add(tmp_path).name, None, 1).test) == 2
 
 
 def test_links_to_nowhere_are_missing_and_links_back_are_walked_once(root, tmp_path):
@@ -135,8 +136,8 @@ def test_the_same_content_to_train_and_to_test_is_counted(tmp_path, caplog):
         write_video(tmp_path / "mine" / part / "a" / f"{number}.avi", 0, seed=number)
     shutil.copy(tmp_path / "mine/train/a/2.avi", tmp_path / "mine/test/a/4.avi")
     with caplog.at_level(logging.WARNING):
-        load_manifest("folder", tmp_path / "mine", 1, tmp_path / "manifests")
-    said = "1 of 2 test videos of folder, split 1, are trained on under another name"
+        load_manifest(own.add(tmp_path / "mine").name, None, 1, tmp_path / "manifests")
+    said = "1 of 2 test videos of mine, split 1, are trained on under another name"
     assert f"{said}, such as test/a/4.avi as train/a/2.avi." in caplog.text
 
 

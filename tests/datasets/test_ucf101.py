@@ -67,7 +67,7 @@ def test_the_ten_real_classes(assets, number, train, test, listed_train, listed_
     assert len({v.label for v in split.train}) == 10
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 def test_no_group_is_on_both_official_lists(assets, tmp_path, touch, number):
     lists = assets / "ucf101" / "splits"
     shutil.copytree(lists, tmp_path / "splits")

@@ -55,8 +55,8 @@ def test_several_processes_one_bad_video(flow, make_video, tmp_path, caplog):
     others = [VideoFile.of(path) for path in (bad, single, tmp_path / "gone.mkv")]
     with caplog.at_level(logging.WARNING):
         failures = flow.compute([*videos, *others], workers=2, progress=False)
-    assert set(failures) == {bad, single, tmp_path / "gone.mkv"}
-    assert "has a single frame" in failures[single]
+    assert set(failures) == set(others)
+    assert "has a single frame" in failures[others[1]]
     assert str(bad) in caplog.text
     assert flow.missing(videos) == []
     assert [flow.read(video, 0, 1).shape for video in videos] == [(2, 1, 24, 40)] * 3
@@ -133,7 +133,7 @@ def test_a_video_that_breaks_off_in_its_middle_has_no_flow(flow, make_video):
     whole = len(content) * 2 // 3
     path.write_bytes(content[:whole] + bytes(len(content) - whole))
     video = VideoFile.of(path)
-    assert "cannot be decoded" in flow.compute([video], workers=1, progress=False)[path]
+    assert "cannot be decoded" in flow.compute([video], workers=1, progress=False)[video]
     with pytest.raises(UnreadableVideoError, match="cannot be decoded"):
         flow.read(video, 0, 1)
 

@@ -61,6 +61,18 @@ def test_average_pool(grid):
     torch.testing.assert_close(average_pool(x), expected)
 
 
+@pytest.mark.parametrize("grid", [(2, 1, 1), (3, 4, 6), (4, 7, 7), (3, 8, 8), (2, 7, 11), (32, 7, 7)])
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.enable_grad])
+def test_shares_are_those_of_the_average_pool(network, grid, mode):
+    x = torch.randn(1, 3, *grid)
+    with mode():
+        shares = network.grid_shares(*grid)
+        torch.testing.assert_close((x * shares).sum((2, 3, 4)), average_pool(x).mean(2), atol=1e-6, rtol=1e-5)
+    if grid == (4, 7, 7):  # by hand: three windows of two steps, the outer steps in one of them each
+        expected = torch.tensor([1, 2, 2, 1]) / 6 / 49
+        torch.testing.assert_close(shares, expected[:, None, None].expand(4, 7, 7))
+
+
 def test_endpoints_include_the_logits(network):
     clip = torch.randn(1, 3, 17, 40, 40)
     with torch.no_grad():

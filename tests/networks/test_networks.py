@@ -92,3 +92,18 @@ def test_each_learns_a_handful_of_clips(architecture, stream):
     assert first > 1.2  # four classes: chance is 1.39
     assert now < 0.3
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize(("architecture", "stream"), CELLS)
+def test_the_grid_averages_to_the_features(architecture, stream):
+    network, clips = build(architecture, stream).eval(), inputs(architecture, stream, batch=1, windows=2)
+    with torch.no_grad():
+        if architecture in ("c3d", "convnet-lstm"):
+            with pytest.raises(NotImplementedError):
+                network.forward_grid(*clips)
+            return
+        grid = network.forward_grid(*clips)
+        features = network.pool_time(network.forward_features(*clips))
+    shares = network.grid_shares(*grid.shape[2:])
+    torch.testing.assert_close((grid * shares).sum((2, 3, 4)), features)
+    assert float(shares.sum()) == pytest.approx(1, abs=1e-5)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from tiny import SMALLEST, TINY, run_one
 
+from i3d_lightning.datasets import own
 from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.networks import ARCHITECTURES, paper
@@ -32,7 +33,13 @@ CLIPS = {
 CELLS = [(a, s) for a in CLIPS for s in ARCHITECTURES[a].streams]
 
 
-@pytest.mark.parametrize(("architecture", "stream"), CELLS)
+@pytest.mark.parametrize(
+    ("architecture", "stream"),
+    [
+        pytest.param(*cell, marks=[pytest.mark.slow] * (cell[0] == "fused-3d" and cell[1] != "joint"))
+        for cell in CELLS
+    ],
+)
 def test_trains_tests_and_predicts(architecture, stream, tiny_ucf, tmp_path):
     changes = {**TINY, "clips": {**TINY["clips"], "test_frames": 20, **CLIPS[architecture]}}
     experiment = Experiment(architecture, stream, "none", "origin", "ucf101")
@@ -53,7 +60,7 @@ def test_real_clips_at_128_px(architecture, stream, assets, tmp_path):
     """Twenty clips of UCF-101, two classes, at a short side of 128 px: trained on, tested and predicted."""
     root = real_clips(assets, tmp_path / "videos", train=6, test=4)
     changes = real_changes(architecture)
-    experiment = Experiment(architecture, stream, "none", "origin", "folder")
+    experiment = Experiment(architecture, stream, "none", "origin", own.add(root).name)
     space = Workspace(tmp_path / "runs", tmp_path / "cache")
     done = run_one(experiment, space, root=root, changes=changes)
     assert done.metrics["videos"] == 8
@@ -72,7 +79,7 @@ def real_clips(assets: Path, root: Path, train: int, test: int) -> Path:
 
 
 def real_changes(architecture: str) -> dict:
-    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40}
+    clips = {**CLIPS[architecture], "short_side": 128, "crop": 112, "test_frames": 40, "flip": True}
     if architecture == "i3d":
         clips["train_frames"] = 16
     return {
@@ -97,7 +104,7 @@ def test_every_row_of_table_1_has_its_clips():
     assert (spec["c3d"].short_side, spec["c3d"].crop) == (128, 112)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a.name)
+@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if not a.library], ids=lambda a: a.name)
 def test_another_crop_at_test_is_taken_or_refused(architecture):
     """By every network as it says, built for frames of 32 px and given 47."""
     least = {"train_frames": architecture.smallest[0], "test_frames": architecture.smallest[0]}
@@ -128,7 +135,7 @@ def test_clips_that_are_no_whole_snapshots_are_refused():
         recipe_for(experiment, {"clips": {"train_frames": 15}})
 
 
-@pytest.mark.parametrize("architecture", ["convnet", *CLIPS])
+@pytest.mark.parametrize("architecture", ["convnet", *CLIPS, *(a.name for a in ARCHITECTURES if a.library)])
 def test_the_demo_recipe_fits_every_architecture(architecture):
     stream = ARCHITECTURES[architecture].streams[0]
     dataset = "demo-imagenet" if architecture == "convnet" else "demo-kinetics"
@@ -154,8 +161,8 @@ def test_flow_computed_in_training_trains_as_stored_flow_does(assets, tmp_path):
             **TINY["training"], "steps": 20, "validate_every": 1, "batch_size": 2, "reference_batch": 2,
             "validation_fraction": 0.0, "stages": [[15, 0.1]],
         }  # fmt: skip
-        clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9}
-        experiment = Experiment("i3d", "flow", "none", "origin", "folder")
+        clips = {"short_side": 128, "crop": 112, "train_frames": 9, "test_frames": 9, "flip": True}
+        experiment = Experiment("i3d", "flow", "none", "origin", own.add(root).name)
         space = Workspace(tmp_path / source, tmp_path / f"{source} cache")
         flow = {**vars(FLOW_PRESETS["fast"]), "source": source}
         done = run_one(

@@ -48,7 +48,7 @@ CLIPS = Clips(
     std=(0.22803, 0.22145, 0.216989),
 )
 
-register(Architecture("r2plus1d_18", "R(2+1)D-18", _build, CLIPS, smallest=(4, 32)))
+register(Architecture("toy-r2plus1d", "R(2+1)D-18", _build, CLIPS, smallest=(4, 32)))
 
 
 def _convert(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -61,7 +61,7 @@ def _convert(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 converters.register(
     converters.Converter(
         "torchvision-r2plus1d",
-        "r2plus1d_18",
+        "toy-r2plus1d",
         recognises=lambda state: "layer1.0.conv1.0.3.weight" in state and "stem.0.weight" in state,
         convert=_convert,
     )
@@ -72,7 +72,7 @@ FILE = Path(os.environ["TOY_WEIGHTS"])
 registry.register(
     registry.Entry(
         "r2plus1d-18-toy",
-        architecture="r2plus1d_18",
+        architecture="toy-r2plus1d",
         stream="rgb",
         pretraining="kinetics",
         top1=0.0,

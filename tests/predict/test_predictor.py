@@ -10,14 +10,11 @@ import broken
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from i3d_lightning.cli.main import main
-from i3d_lightning.cli.models import predict
+from i3d_lightning.cli.predict import predict
 from i3d_lightning.errors import InputError, UnreadableVideoError
-from i3d_lightning.networks import ARCHITECTURES, Architecture
 from i3d_lightning.networks.i3d import I3D
-from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.predict.predictor import Predictor
 from i3d_lightning.recipe import Clips, Flow
 from i3d_lightning.video import decoding
@@ -26,43 +23,6 @@ from i3d_lightning.video.transforms import centre_place, crop
 from i3d_lightning.weights import save_weights
 
 CLIPS = Clips(short_side=32, crop=32, train_frames=4, test_frames=8)
-
-
-class Colours(VideoNetwork):
-    """Its logits are the mean red, green and blue of its input."""
-
-    feature_size = 3
-
-    def __init__(self, classes: int) -> None:
-        super().__init__(dropout=0.0)
-        self.scale = nn.Parameter(torch.ones(()))
-        self.reset_classifier(classes)
-        nn.init.eye_(self.classifier.weight)
-
-    def forward_features(self, *clips: torch.Tensor) -> torch.Tensor:
-        return self.scale * clips[0].mean((3, 4))
-
-
-@pytest.fixture
-def save(tmp_path, monkeypatch):
-    """Writes weights of the network above."""
-    monkeypatch.setattr(ARCHITECTURES, "_known", dict(ARCHITECTURES._known))
-    ARCHITECTURES.register(
-        Architecture("colours", "Colours", lambda classes, *_: Colours(classes), CLIPS, smallest=(1, 1))
-    )
-
-    def save(**said: object) -> str:
-        path = tmp_path / "colours.safetensors"
-        usual = {"stream": "rgb", "pretraining": None, "labels": ("Red", "Green", "Blue"), "clips": CLIPS}
-        save_weights(path, Colours(3), architecture="colours", **{**usual, **said})
-        return str(path)
-
-    return save
-
-
-@pytest.fixture
-def video(tiny_ucf):
-    return next(tiny_ucf.rglob("v_Green*.avi"))
 
 
 @pytest.mark.parametrize(

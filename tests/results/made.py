@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 import yaml
 
-from i3d_lightning.experiment import FUSION, Experiment
-from i3d_lightning.recipe import digest, plain
+from i3d_lightning.experiment import FUSION, RANDOM, Experiment
+from i3d_lightning.recipe import Clips, digest, plain
 from i3d_lightning.results.predictions import Predictions
 from i3d_lightning.results.runs import (
     CONFIG,
@@ -64,7 +64,7 @@ def score(
         run.pop("missing", {"train": 0, "test": 0}),
         run.pop("weights", None if pretraining == "none" else "w"),
         order=run.pop("order", ORDER.get(protocol, 9)),
-        control=(protocol, pretraining) == ("fixed", "imagenet"),
+        control=pretraining == RANDOM or (protocol, pretraining) == ("fixed", "imagenet"),
         trains_by_steps=protocol != "fixed",
         **run,
     )
@@ -77,6 +77,7 @@ def write_run(
     of: int = 12,
     reading: Mapping = EMPTY,
     leaked: Collection[str] = (),
+    clips: Clips | None = None,
     **protocol,
 ) -> Path:
     """A complete run of three classes with `right` of `of` videos right, of 40 training videos.
@@ -89,7 +90,8 @@ def write_run(
     for video in reading.get("unreadable", {}).get("test", ()):
         logits[int(video[1:])] = np.nan
     predictions(logits, np.arange(of) % 3, leaked=leaked).save(folder / PREDICTIONS)
-    (folder / CONFIG).write_text(yaml.safe_dump({"classes": ["a", "b", "c"]}))
+    config = {"classes": ["a", "b", "c"]} | ({"recipe": {"clips": plain(clips)}} if clips else {})
+    (folder / CONFIG).write_text(yaml.safe_dump(config))
     write_json(folder / ENVIRONMENT, MADE_ON)
     write_json(folder / FINGERPRINT, {"protocol": experiment.protocol})
     result = {

@@ -56,7 +56,7 @@ def test_the_interval_is_over_groups_and_where_none_are_known_it_is_said():
     assert (row["videos"], row["groups"], row["groups_known"]) == (10, 5, True)
     alone = summarise([found]).iloc[0]
     assert row["high"] - row["low"] > 1.2 * (alone["high"] - alone["low"])
-    unknown = layout(summarise([score("i3d", "rgb", "none", "origin", "folder", 9, 10)])).iloc[0]
+    unknown = layout(summarise([score("i3d", "rgb", "none", "origin", "ssv2", 9, 10)])).iloc[0]
     assert (unknown["videos"], unknown["groups"]) == ("10", "unknown")
 
 

@@ -66,6 +66,30 @@ def test_what_was_run_with_other_settings_or_videos_is_left_out_of_means_and_fus
     assert said.count("full-ft/seed3 was run with other videos than") == 1
 
 
+def test_of_several_lists_of_one_name_one_is_in_a_table(tmp_path, caplog):
+    """Of other cells, too, which it would stand beside; and streams are fused on one list."""
+    first = Experiment("i3d", "rgb", "kinetics", "full-ft", "mine")
+    for experiment, whole in (
+        (first, "y"),
+        (replace(first, split=2), "y"),
+        (replace(first, split=3), "x"),
+        (replace(first, protocol="fixed", split=3), "y"),
+        (replace(first, protocol="fixed", split=2), "x"),
+        (replace(first, stream="flow"), "x"),
+    ):
+        write_run(tmp_path, experiment, right=6, reading={"data": f"{experiment.split}", "list": whole})
+    every = scores(collect(tmp_path))
+    assert len(every) == 6
+    kept = {s.name for summary in Index(every) for parts in summary.by_seed for s in parts}
+    assert kept == {
+        "mine-1/i3d-flow/kinetics/full-ft/seed0",
+        "mine-3/i3d-rgb/kinetics/full-ft/seed0",
+        "mine-2/i3d-rgb/kinetics/fixed/seed0",
+    }
+    assert "the fusion of mine-1/i3d-rgb/kinetics/full-ft/seed0 and" in caplog.text
+    assert caplog.text.count("was run with another list than mine-1/i3d-flow/kinetics/full-ft/seed0") == 3
+
+
 def test_a_summary_gives_mean_and_sample_deviation_over_seeds():
     (found,) = Index([full_ft(0, 6), full_ft(1, 8)])
     assert found.top1 == pytest.approx(70.0)
@@ -204,9 +228,17 @@ def test_groups_are_known_where_the_data_set_says_so_or_its_videos_share_one():
         return found.groups_known
 
     assert known("ucf101")
-    assert not known("folder")
+    assert not known("ssv2")
     assert not known("my-set")
     assert known("my-set", "aabbccddee")
+
+
+def test_of_a_data_set_of_ones_own_the_runs_say_what_it_is():
+    """Its list is not read for a table, and may be gone."""
+    made = [replace(full_ft(0, 6, dataset="mine", split=split), splits=(1, 2)) for split in (1, 2)]
+    assert {summary.splits for summary in Index(made)} == {(1,), (2,), (1, 2)}
+    assert {summary.splits for summary in Index(made[:1])} == {(1,)}
+    assert [s.groups_known for s in Index([replace(made[0], groups_known=True)])] == [True]
 
 
 def test_the_json_line_has_what_scripts_rely_on():

@@ -100,7 +100,7 @@ def test_a_spread_stands_with_the_interval_and_says_where_one_pretraining_is_sha
     assert text.startswith("96.0 ± 1.4 [")
     assert "2 pretrainings" in table.note
     assert "groups unknown: intervals over videos" in tables.videos_note(
-        Index([score("i3d", "rgb", "none", "origin", "folder", 20)])
+        Index([score("i3d", "rgb", "none", "origin", "ssv2", 20)])
     )
 
 

@@ -11,7 +11,7 @@ from i3d_lightning.experiment import FUSION, Experiment
 from i3d_lightning.networks import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.results.published import PUBLISHED
-from i3d_lightning.study.cells import check, is_control, pretrainings
+from i3d_lightning.study.cells import check, is_control, pretraining_of, pretrainings
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_every_cell_of_table_4_exists():
             check(Experiment(p.architecture, p.stream, p.pretraining, p.protocol, p.dataset))
 
 
-def test_the_only_cell_outside_the_paper_is_the_image_network_itself():
+def test_outside_the_paper_there_are_the_image_network_itself_and_random_features():
     words = itertools.product(ARCHITECTURES.names(), PROTOCOLS.names(), DATASETS.names())
     exist = [
         Experiment(a, s, pretraining, p, d)
@@ -61,8 +61,14 @@ def test_the_only_cell_outside_the_paper_is_the_image_network_itself():
         check(experiment)
     targets = [d.name for d in DATASETS if d.teaches is None]
     controls = {Experiment("convnet", "rgb", "imagenet", "fixed", d) for d in targets}
+    controls |= {
+        Experiment(a.name, s, "random", "fixed", d) for a in ARCHITECTURES for s in a.streams for d in targets
+    }
     assert {e for e in exist if is_control(e)} == controls
-    assert pretrainings("i3d", "fixed", "ucf101") == ("kinetics", "imagenet+kinetics")
+    found = pretrainings("i3d", "fixed", "ucf101")
+    assert found[0] == "kinetics" and found[-1] == "random"
+    assert {"kinetics", "imagenet+kinetics"} < set(found)
+    assert all("kinetics" in word for word in found[:-1])
 
 
 def test_on_images_that_teach_nothing_a_random_network_is_trained_but_never_frozen(monkeypatch):
@@ -86,6 +92,26 @@ def test_a_misspelt_word_is_met_with_the_nearest(field, typo, hint):
     cell = Experiment("i3d", "rgb", "kinetics", "fixed", "ucf101")
     with pytest.raises(InputError, match=f"did you mean '{hint}'"):
         check(dataclasses.replace(cell, **{field: typo}))
+
+
+def test_weights_that_somebody_else_made_may_have_seen_whatever_is_registered():
+    """They are to be given; nothing of the kind is known or made here."""
+    for network, pretraining, protocol in (
+        ("slow_r50", "kinetics-byol", "full-ft"),
+        ("i3d_r50", "imagenet", "origin"),
+        ("i3d_r50", "imagenet+kinetics", "fixed"),
+        ("videomae_base", "ucf101-mae", "full-ft"),
+    ):
+        cell = Experiment(network, "rgb", pretraining, protocol, "ucf101")
+        check(cell)
+        assert pretraining_of(cell) is None or pretraining.endswith("+kinetics")
+    for pretraining, protocol in (
+        ("kinetics-byol", "origin"),
+        ("imagenet", "full-ft"),
+        ("imagenet+x", "fixed"),
+    ):
+        with pytest.raises(InputError):
+            check(Experiment("slow_r50", "rgb", pretraining, protocol, "ucf101"))
 
 
 def test_an_architecture_has_only_its_streams():

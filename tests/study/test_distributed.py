@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tiny import recipe_flags, save_untrained
 
 from i3d_lightning import networks
@@ -78,6 +79,7 @@ def test_of_two_processes_one_tracks_and_shows(tiny_ucf, tmp_path):
     assert (tmp_path / "table.csv").read_text().count("\n") == 2
 
 
+@pytest.mark.slow
 def test_two_processes_test_a_checkpoint_as_one_does(tiny_ucf, tmp_path):
     """Of every architecture: the same videos, once each, and the same logits."""
     for processes in ("1", "2"):

@@ -17,7 +17,7 @@ SPACE = Workspace(Path("nowhere/runs"), Path("nowhere/cache"))
 def test_the_control_sees_whole_videos_and_starts_from_the_image_network(tmp_path):
     control = Experiment("convnet", "rgb", "imagenet", "fixed", "ucf101")
     (cell,) = plan([control], SPACE, roots={"ucf101": tmp_path}, dry=True).cells.values()
-    assert (cell.weights, cell.from_images) == ("inception-v1-imagenet", False)
+    assert (cell.weights, cell.new_layers) == ("inception-v1-imagenet", False)
     clips = cell.recipe.clips
     assert (clips.train_frames, clips.test_frames, clips.fps, clips.snapshot) == (1, 250, 25.0, 1)
     image = Experiment("convnet", "rgb", "none", "origin", "imagenet")

@@ -171,7 +171,7 @@ def test_features_depend_on_how_new_layers_begin_and_those_of_the_image_network_
         changes = {"training": {"first_layer": first_layer}}
         planned = plan_one(experiment, space, root=tiny_ucf, weights=weights, changes=changes)
         cell = planned.cells[experiment]
-        return digest(features_identity(experiment, cell.recipe, "sha256", cell.from_images))
+        return digest(features_identity(experiment, cell.recipe, "sha256", cell.new_layers))
 
     assert len({key(inflated), key(inflated.at(1, 0)), key(inflated, "new")}) == 3
     assert len({key(control), key(control.at(1, 0)), key(control, "new")}) == 1
@@ -195,7 +195,7 @@ def test_the_controls_feature_of_a_still_video_is_that_of_its_frame(tmp_path):
     recipe = compose(Recipe(clips=ARCHITECTURES["convnet"].clips), TINY, {"clips": {"train_frames": 1}})
     data = DatasetSplit("made", 1, ("one",), tuple(videos), tuple(videos))
     job = Job(
-        Experiment("convnet", "rgb", "imagenet", "fixed", "folder"),
+        Experiment("convnet", "rgb", "imagenet", "fixed", "ucf101"),
         recipe, data, weights, tmp_path, tmp_path / "cache", {},
     )  # fmt: skip
     network = start_network(job)
@@ -470,15 +470,16 @@ def test_the_seed_is_part_of_what_a_run_is(tiny_ucf, tmp_path, fixed_run, space,
         run_one(other, place, root=tiny_ucf, weights=pretrained)
 
 
-def test_batch_normalisation_that_is_not_what_one_would_think_is_said(tiny_ucf, tmp_path, caplog):
-    """Of 7 clips 6 do not fit: they are taken one by one; and 14 updates leave old statistics."""
+def test_what_is_not_as_one_would_think_is_said(tiny_ucf, tmp_path, caplog):
+    """Of 7 clips 6 do not fit: they are taken singly; 14 updates leave old statistics; videos are short."""
     seven = {"batch_size": 7, "reference_batch": 7, "device_batch": 6, "steps": 2, "stages": [[1, 0.1]]}
     origin = Experiment("i3d", "rgb", "none", "origin", "ucf101")
     run_one(
         origin,
         Workspace(tmp_path / "runs", tmp_path / "cache"),
         root=tiny_ucf,
-        changes=merge(TINY, {"training": seven}),
+        changes=merge(TINY, {"training": seven, "clips": {"train_frames": 17, "test_frames": 17}}),
     )
+    assert "8 of 8 videos are shorter than a clip of 17 frames at 25 a second and are looped" in caplog.text
     assert "BatchNorm takes 1 clips together where it could take 6, as the 7 that a device has" in caplog.text
     assert "statistics are updated 14 times, and 23 % of them stays from before" in caplog.text

@@ -118,8 +118,8 @@ def test_a_run_stopped_again_and_again_equals_an_undisturbed_one(
 
 
 def test_a_run_on_all_training_videos_resumes_as_one_that_validates(tiny_ucf, cache, tmp_path, monkeypatch):
-    """Within a step and at the end of an epoch; all videos are trained on, and none validated."""
-    every = {"validation_fraction": 0.0}
+    """Within a step and at the end of an epoch; all are trained on, mixed, warmed up, none validated."""
+    every = {"validation_fraction": 0.0, "mixup": 0.8, "warmup_steps": 1}
     whole, space = Workspace(tmp_path / "whole", cache), Workspace(tmp_path / "stopped", cache)
     undisturbed = train(tiny_ucf, whole, **every)
     assert undisturbed.metrics["metrics"].keys() == {"steps", "fit/loss", "fit/top1"}

@@ -20,6 +20,8 @@ VIDEOS = [Video(f"{n}.avi", Path(f"{n}.avi"), 0, "g", sha256=f"{n:064x}") for n 
 class Network:
     """In the place of a trainer: its features of a video are its number, or what it is told."""
 
+    is_global_zero = True
+
     def __init__(self, **odd: float) -> None:
         self.odd, self.asked = odd, 0
 
@@ -29,6 +31,7 @@ class Network:
             value = self.odd.get(video.path.stem, float(video.path.stem))
             partly = "28 of 139 frames" if video is VIDEOS[2] else None
             stream.keep(index, torch.full((3,), value), partly)
+            stream.looped += [index] * (video is VIDEOS[3])
 
 
 def get(store: FeatureStore, network: Network, videos=VIDEOS):
@@ -36,13 +39,15 @@ def get(store: FeatureStore, network: Network, videos=VIDEOS):
     return frozen_features(nn.Identity(), videos, data, store, network)
 
 
-def test_rows_keep_their_order_and_say_which_video_was_partly_read(tmp_path):
+def test_rows_keep_their_order_and_say_which_videos_were_partly_read_or_looped(tmp_path, caplog):
     get(FeatureStore(tmp_path, {}), Network(), VIDEOS[2:])
     network = Network()
     found = get(FeatureStore(tmp_path, {}), network)
     assert found.values[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
     assert network.asked == 2
     assert found.partly == {"2.avi": "28 of 139 frames"}
+    assert "1 of 2 videos are shorter than a clip of 64 frames at 25 a second" in caplog.text
+    assert "such as 3.avi" in caplog.text
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

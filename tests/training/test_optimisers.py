@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from i3d_lightning.errors import InputError
 from i3d_lightning.networks.network import VideoNetwork
 from i3d_lightning.recipe import Training
 from i3d_lightning.training.optimisers import StagedLR, make_optimizer, make_schedule
@@ -171,3 +172,114 @@ def test_a_group_cannot_have_two_rates():
 
     with pytest.raises(ValueError, match="lr or lr_scale, not both"):
         make_optimizer(Layers(), Training(), groups)
+
+
+class Layered(Layers):
+    """The same, which says its layers, and has an embedding of two dimensions at its input."""
+
+    depths = (("body.0", "position"), ("body.1", "body.2"), ("classifier",))
+    undecayed = ("position",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(1, 3))
+
+
+def by_name(network: VideoNetwork, training: Training, groups=None) -> dict[str, tuple[float, float]]:
+    """Rate and weight decay of every parameter that is trained."""
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    return {
+        names[parameter]: (pytest.approx(group["lr"]), group["weight_decay"])
+        for group in make_optimizer(network, training, groups).param_groups
+        for parameter in group["params"]
+    }
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_each_layer_is_trained_at_so_many_times_the_rate_of_the_next(name):
+    training = Training(optimizer=name, learning_rate=0.8, layer_decay=0.5, weight_decay=0.05)
+    assert by_name(Layered(), training) == {
+        "position": (0.2, 0.05), "body.0.weight": (0.2, 0.05), "body.0.bias": (0.2, 0.05),
+        "body.1.weight": (0.4, 0.05), "body.1.bias": (0.4, 0.05),
+        "body.2.weight": (0.4, 0.05), "body.2.bias": (0.4, 0.05),
+        "classifier.weight": (0.8, 0.05), "classifier.bias": (0.8, 0.05),
+    }  # fmt: skip
+
+
+def test_norms_biases_and_embeddings_are_spared_weight_decay():
+    found = by_name(Layered(), Training(learning_rate=0.8, weight_decay=0.05, norm_decay=False))
+    assert {name for name, (_, decay) in found.items() if decay} == {
+        "body.0.weight", "body.2.weight", "classifier.weight",
+    }  # fmt: skip
+    assert all(rate == 0.8 and decay in (0.0, 0.05) for rate, decay in found.values())
+    assert len(found) == len(list(Layered().parameters()))
+
+
+def test_groups_of_a_protocol_are_parted_by_layer_and_norm_and_what_they_say_stands():
+    def groups(network, training):
+        return [
+            {"params": network.body[0].parameters(), "lr": 0.003},
+            {"params": network.body[2].parameters(), "lr_scale": 0.1},
+            {"params": network.classifier.parameters(), "weight_decay": 0.3},
+        ]
+
+    training = Training(learning_rate=0.8, layer_decay=0.5, norm_decay=False, weight_decay=0.05)
+    assert by_name(Layered(), training, groups) == {
+        "body.0.weight": (0.003, 0.05), "body.0.bias": (0.003, 0.0),
+        "body.2.weight": (0.04, 0.05), "body.2.bias": (0.04, 0.0),
+        "classifier.weight": (0.8, 0.3), "classifier.bias": (0.8, 0.3),
+    }  # fmt: skip
+
+
+def test_layers_that_a_network_does_not_say_or_says_wrongly_are_refused():
+    training = Training(layer_decay=0.75)
+    with pytest.raises(InputError, match="this one does not: leave it at 1"):
+        make_optimizer(Layers(), training)
+    network = Layered()
+    network.depths = network.depths[1:]
+    with pytest.raises(ValueError, match="position is in 0 of the layers"):
+        make_optimizer(network, training)
+    network.undecayed = ("positions",)
+    with pytest.raises(ValueError, match="begins or ends with positions"):
+        make_optimizer(network, Training(norm_decay=False))
+
+
+WARM = {
+    "stages": {"stages": ((3, 0.1), (6, 0.01))},
+    "plateau": {"stages": ((3, 0.1), (6, 0.01)), "validation_fraction": 0.1},
+    "cosine": {},
+}
+STAGED = [0.0, 0.25, 0.5, 0.075, 0.1, 0.1, 0.01, 0.01]
+COSINE = [0.0, 0.25, 0.5, 0.75, 1.0, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5]
+
+
+@pytest.mark.parametrize("resumed", [None, 1, 2, 4, 5])
+@pytest.mark.parametrize("schedule", WARM)
+def test_rates_rise_from_zero_to_the_schedules_in_a_resumed_run_too(schedule, resumed):
+    """Four steps of eight: the rate of each group at every step, by hand."""
+    training = Training(
+        learning_rate=0.1, steps=8, validate_every=4, warmup_steps=4, schedule=schedule, **WARM[schedule]
+    )
+    optimizer = make_optimizer(Layers(), training, layer_wise)
+    schedule_ = make_schedule(optimizer, training)
+    for step, factor in enumerate(COSINE if schedule == "cosine" else STAGED):
+        if step == resumed:
+            states = optimizer.state_dict(), schedule_.state_dict()
+            optimizer = make_optimizer(Layers(), training, layer_wise)
+            schedule_ = make_schedule(optimizer, training)
+            optimizer.load_state_dict(states[0])
+            schedule_.load_state_dict(states[1])
+        assert rates(optimizer) == pytest.approx([0.1 * scale * factor for scale in SCALES])
+        optimizer.step()
+        schedule_.step()
+
+
+def test_a_plateau_within_the_warm_up_is_not_stepped_over():
+    optimizer, schedule = plateau(patience=0, warmup_steps=4, steps=8, validate_every=1, stages=((7, 0.1),))
+    factors = []
+    for _ in range(6):
+        schedule.saw(1.0)  # saturated from the second validation on
+        factors.append(rates(optimizer)[-1] / 0.1)
+        optimizer.step()
+        schedule.step()
+    assert factors == pytest.approx([0.0, 0.025, 0.05, 0.075, 0.1, 0.1])

@@ -27,7 +27,7 @@ def items(n: int, classes: int = 3) -> list[dict]:
     generator = torch.Generator().manual_seed(0)
     clips = torch.randint(0, 256, (n, 3, 9, 32, 32), dtype=torch.uint8, generator=generator)
     return [
-        {"clips": (c,), "label": i % classes, "index": i, "error": None, "partly": None}
+        {"clips": (c,), "label": i % classes, "index": i, "error": None, "partly": None, "looped": False}
         for i, c in enumerate(clips)
     ]
 
@@ -102,7 +102,7 @@ def test_a_video_and_its_mirror_image_are_averaged_at_test():
     ]
     loader = DataLoader(
         [
-            {"clips": clips, "label": 0, "index": i, "error": None, "partly": None}
+            {"clips": clips, "label": 0, "index": i, "error": None, "partly": None, "looped": i == 1}
             for i, clips in enumerate(videos)
         ],
         batch_size=2,
@@ -115,6 +115,7 @@ def test_a_video_and_its_mirror_image_are_averaged_at_test():
     frozen = FrozenStream(network, settings, lambda index, feature, partly: kept.update({index: feature}))
     trainer().predict(frozen, loader, return_predictions=False)
     features = torch.stack([kept[i] for i in range(3)])
+    assert stream.looped == frozen.looped == [1]
 
     seen = []
     for rgb, flow in videos:

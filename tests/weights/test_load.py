@@ -274,9 +274,14 @@ STEM = {"params": {"Conv3d_1a_7x7": {"Conv_0": {"kernel": "seven"}}}, "batch_sta
         (zipped(), "is damaged or not PyTorch's"),
         (
             save({"fc.weight": torch.zeros(3)}),
-            "such as fc.weight, are not named as those of googlenet, pytorch-i3d",
+            "such as fc.weight, have not the names and shapes of any that `i3d architectures` lists",
         ),
         (save({"epoch": 3, "state_dict": {}}), "is not a state_dict"),
+        (save({"epoch": 3, "model_state": {"fc.weight": 3}}), "is not a state_dict"),
+        (
+            save({"state_dict": {"fc.weight": torch.zeros(3)}, "epoch": 3}),
+            "such as fc.weight, have not the names",
+        ),
         (save([torch.zeros(3)]), "is not a state_dict"),
         (pickle.dumps({"params": {}, "batch_stats": {}}), "lacks Conv3d_1a_7x7/Conv_0/kernel"),
         (pickle.dumps([1, 2, 3]), "a pickle of `params` and `batch_stats` was expected"),
@@ -357,7 +362,7 @@ def test_a_missing_path_is_named(path):
 
 
 def test_a_folder_is_no_weights(tmp_path):
-    with pytest.raises(InputError, match=f"Cannot read weights from {tmp_path}: Is a directory"):
+    with pytest.raises(InputError, match=f"{tmp_path} is a folder with neither model.safetensors nor"):
         load_weights(str(tmp_path))
 
 

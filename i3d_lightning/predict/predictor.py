@@ -66,7 +66,6 @@ class Predictor:
         self.labels = weights.labels or tuple(f"class {i}" for i in range(weights.classes))
         self.architecture = ARCHITECTURES[weights.architecture]
         self.clips = weights.clips or self.architecture.clips
-        self.once = replace(self.clips, views=WHOLE)  # moments and maps are of one view
         self.flow = weights.flow or Flow()
         self.sources: list[Frames] = []
         if weights.stream != "flow":
@@ -76,6 +75,11 @@ class Predictor:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = create_model(weights.architecture, stream=weights.stream, pretrained=name_or_path)
         self.network = channels_last(network).eval().to(self.device)
+
+    @property
+    def once(self) -> Clips:
+        """How a single view is seen, of which moments and maps are."""
+        return replace(self.clips, views=WHOLE)
 
     def __call__(self, video: str | Path, top: int = 5) -> list[tuple[str, float]]:
         """Give the `top` most probable classes of a video and their probabilities, best first.

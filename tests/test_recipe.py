@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -234,6 +236,14 @@ def test_a_network_with_an_optimiser_of_its_own_keeps_its_rate_on_data_sets_whos
             assert training.warmup_steps == pytest.approx(said.warmup_steps / more, abs=1)
             assert (training.optimizer, training.schedule) == ("adamw", "cosine")
             assert (training.weight_decay, training.stages) == (said.weight_decay, Training().stages)
+
+
+def test_of_an_optimiser_of_its_own_a_network_need_not_say_everything(monkeypatch):
+    monkeypatch.setattr(ARCHITECTURES, "_known", dict(ARCHITECTURES._known))
+    ARCHITECTURES.replace(replace(ARCHITECTURES["c3d"], training={"optimizer": "adamw"}))
+    training = recipe_for(Experiment("c3d", "rgb", "none", "origin", "kinetics"), {})[0].training
+    assert (training.optimizer, training.schedule, training.warmup_steps) == ("adamw", "stages", 0)
+    assert training.learning_rate == pytest.approx(4 * Training().learning_rate)
 
 
 def test_rates_decay_by_layer_where_weights_have_learnt_something():

@@ -23,8 +23,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from i3d_lightning.datasets.cells import read_cells
 from i3d_lightning.datasets.registry import Read
+from i3d_lightning.datasets.rows import read_rows
 from i3d_lightning.datasets.split import DatasetSplit, Video, is_file
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import digest, is_text
@@ -207,9 +207,9 @@ def read_list(source: Path) -> VideoList:
         raise InputError(
             f"{source} has {size / 1e6:.0f} MB, but a list of videos at most {_LARGEST / 1e6:.0f}: check it."
         )
-    names, cells = read_cells(source, _means)
+    names, lines = read_rows(source, _means)
     splits = _splits(source, names)
-    rows = [_row(f"{source}, {where}", row, splits) for where, row in cells]
+    rows = [_row(f"{source}, {where}", row, splits) for where, row in lines]
     if not rows:
         raise InputError(f"{source} has no row: list a video in each, as path, label and split.")
     _check_unique(rows)

@@ -14,7 +14,7 @@ import numpy as np
 
 from i3d_lightning import lease
 from i3d_lightning.errors import InputError, cannot_write
-from i3d_lightning.features.records import Record, located, read_record, write_record
+from i3d_lightning.features.records import Record, cannot_read, located, read_record, write_record
 from i3d_lightning.files import write_atomically
 from i3d_lightning.recipe import plain
 from i3d_lightning.video.file import VideoFile
@@ -212,9 +212,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}): check it, or choose another folder."
-        ) from error
+        raise cannot_read(path, error) from error
 
 
 def _npy(values: np.ndarray) -> bytes:

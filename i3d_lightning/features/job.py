@@ -111,7 +111,7 @@ class Job:
             "version": VERSION,
             "layout": self.layout.name,
             "architecture": {one.stream: one.architecture.name for one in self.streams},
-            "architecture_version": {one.stream: one.architecture.version for one in self.streams},
+            "architecture_version": {one.stream: one.architecture.result_version for one in self.streams},
             "stream": stream,
             "endpoint": endpoint,
             "pooling": "mean over space and time",
@@ -276,7 +276,6 @@ class _InProgress:
         self.found: list[list[Tensor]] = [[] for _ in job.streams]
 
     def add(self, stretch: _Stretch, meter: Meter) -> None:
-        assert stretch.frames is not None
         for stream, sliding, found in zip(self.streams, self.sliding, self.found, strict=True):
             for windows in sliding.add(stretch.start, stream.seen(stretch.frames, stretch.count)):
                 found.append(stream.features(windows))

@@ -58,7 +58,7 @@ class Record:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise _cannot_read(file, error) from error
+            raise cannot_read(file, error) from error
 
 
 def located(file: VideoFile) -> VideoFile:
@@ -79,7 +79,7 @@ def read_record(path: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _cannot_read(path, error) from error
+        raise cannot_read(path, error) from error
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -95,5 +95,6 @@ def write_record(path: Path, record: Record) -> None:
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def _cannot_read(path: Path, error: OSError) -> InputError:
+def cannot_read(path: Path, error: OSError) -> InputError:
+    """Make the error for what is kept in a folder of features and cannot be read."""
     return InputError(f"{path} cannot be read ({error.strerror}): check it, or choose another folder.")

@@ -20,7 +20,8 @@ from i3d_lightning.recipe import Clips, Flow
 from i3d_lightning.training.streams import channels_last, prepare
 from i3d_lightning.video.resizing import centre_place
 from i3d_lightning.video.transforms import crop, quantise_flow
-from i3d_lightning.weights import WEIGHTS, create_model, load_weights
+from i3d_lightning.weights import WEIGHTS, create_model
+from i3d_lightning.weights.load import load_weights_of
 
 LAST = "features"
 """The layer that features are usually of: the input of the last one, averaged over space and time."""
@@ -58,9 +59,7 @@ class FeatureStream:
     ) -> None:
         if weights is None:
             weights = _published(architecture or "i3d", stream)
-        found = load_weights(weights, architecture=architecture)
-        if architecture not in (None, found.architecture):
-            raise InputError(f"{weights} has weights of {found.architecture}, not of {architecture}.")
+        found = load_weights_of(weights, architecture)
         if found.stream not in (None, stream):
             raise InputError(
                 f"{weights} has weights for {found.stream}, but features of {stream} are to be computed: say "

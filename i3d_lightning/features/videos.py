@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from i3d_lightning.datasets.folder import SUFFIXES, walk
+from i3d_lightning.datasets.rows import read_rows
 from i3d_lightning.errors import InputError
 from i3d_lightning.recipe import is_text
 
@@ -88,24 +87,20 @@ def _id(name: Path, flat: bool) -> str:
 
 def _listed(path: Path) -> Iterator[str]:
     """The paths on a list, each as it is written."""
+    if path.suffix.lower() == ".csv":
+        return filter(None, _column(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is neither a video ({', '.join(sorted(SUFFIXES))}) nor a list of them in UTF-8."
         ) from error
-    paths = _column(path, text) if path.suffix.lower() == ".csv" else text.splitlines()
-    return filter(None, map(str.strip, paths))
+    return filter(None, map(str.strip, text.splitlines()))
 
 
-def _column(path: Path, text: str) -> list[str]:
-    """The column `path` of a CSV, whose header is read as that of one's own list (see `datasets.lists`)."""
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-        rows = [row for row in reader if any(row)]
-    except csv.Error as error:
-        raise InputError(f"{path} is no CSV list ({error}): mend it.") from error
-    names = [name.strip().lower() for name in rows[0]] if rows else []
+def _column(path: Path) -> list[str]:
+    """The column `path` of a CSV, which is read as one's own lists are."""
+    names, rows = read_rows(path, {"path"}.__contains__)
     if names.count("path") != 1:
         raise InputError(f"{path} has no column 'path', or two: its first line must name it.")
     for name in ("start", "end"):
@@ -114,8 +109,7 @@ def _column(path: Path, text: str) -> list[str]:
                 f"{path} has a column '{name}', but features are of whole files: cut segments into files of "
                 "their own and list these."
             )
-    place = names.index("path")
-    return [row[place] for row in rows[1:] if place < len(row)]
+    return [row["path"] for _, row in rows]
 
 
 def read_part(text: str) -> tuple[int, int]:

@@ -14,11 +14,9 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-T = TypeVar("T")
+from i3d_lightning.video.decoding import STRETCH
 
-STRETCH = 512
-"""Frames read at a time: of 256 px about 130 MB. Decoding begins at the keyframe before them, and what lies
-between is decoded again: the longer a stretch, the less."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from i3d_lightning.errors import InputError
 from i3d_lightning.networks.layers import PaddingConv3d
-from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.networks.network import CLASSIFIER, VideoNetwork
 
 WINDOWS_AT_ONCE = 8
 """Windows that are seen together where no gradient is wanted."""
 
-BODY, CLASSIFIER = "body.", "classifier."
-"""What the names of a network's parameters begin with: its library's follow, or the last layer's."""
+BODY = "body."
+"""What the names of a network's parameters begin with, but for the last layer's: its library's follow."""
 
 
 class AdaptedNetwork(VideoNetwork):

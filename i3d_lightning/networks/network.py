@@ -9,6 +9,9 @@ from torch import Tensor, nn
 CHANNELS = {"rgb": 3, "flow": 2}
 """Channels of a clip: red, green, blue; or horizontal and vertical displacement."""
 
+CLASSIFIER = "classifier."
+"""What the names of a network's last layer begin with."""
+
 IMAGES_AT_ONCE = 64
 
 

@@ -21,6 +21,7 @@ from i3d_lightning.recipe import Clips, Training
 
 from .adapter import AdaptedNetwork, library, set_batchnorm_momentum
 from .registry import Architecture, register
+from .torchvision import MVIT_TRAINING
 
 SOURCE_FPS = 30
 SECONDS = 10  # of a video of Kinetics, which is seen whole
@@ -167,16 +168,7 @@ _MVIT: dict[str, Any] = {
     "smallest": (4, 36),
     "multiple": (2, 4),
     "one_size": True,
-    # As on Kinetics (MVIT_B_16x4_CONV in the configurations above): 1e-4 for 16 videos a step, seen twice;
-    # norms and biases are not decayed, and 30 of 200 epochs warm up.
-    "training": {
-        "optimizer": "adamw",
-        "learning_rate": 3e-4,
-        "weight_decay": 0.05,
-        "norm_decay": False,
-        "warmup_steps": 750,
-        "schedule": "cosine",
-    },
+    "training": MVIT_TRAINING,  # that of MVIT_B_16x4_CONV in the configurations above, too
 }
 _register("mvit_base_16x4", "MViT-B 16x4", _clips(16, 4, 256, 224), **_MVIT)
 _register("mvit_base_32x3", "MViT-B 32x3", _clips(32, 3, 256, 224), **_MVIT)

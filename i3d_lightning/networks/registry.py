@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import metadata
 
 import torch
 from torch import Tensor
@@ -76,6 +77,16 @@ class Architecture:
     def usual_streams(self) -> tuple[str, ...]:
         """The streams behind its two-stream result: two to be fused, a joint one, or the only one."""
         return ("joint",) if "joint" in self.streams else self.streams
+
+    @property
+    def result_version(self) -> str:
+        """What its results depend on beside settings: `version`, and its library's, which computes them."""
+        if not self.library:
+            return str(self.version)
+        try:
+            return f"{self.version}, {self.library} {metadata.version(self.library)}"
+        except metadata.PackageNotFoundError:
+            return f"{self.version}, {self.library} not installed"
 
     @property
     def image_network(self) -> str:

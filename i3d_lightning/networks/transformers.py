@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.utils.checkpoint import checkpoint
 
-from i3d_lightning.networks.adapter import BODY, CLASSIFIER, AdaptedNetwork, library
+from i3d_lightning.networks.adapter import BODY, AdaptedNetwork, library
+from i3d_lightning.networks.network import CLASSIFIER
 from i3d_lightning.networks.registry import Architecture, Build, register
 from i3d_lightning.recipe import Changes, Clips, Training
 

@@ -12,10 +12,8 @@ from torch import Tensor
 from i3d_lightning.datasets.clips import Frames, Seen
 from i3d_lightning.errors import InputError
 from i3d_lightning.video.budgets import HOURS
+from i3d_lightning.video.decoding import STRETCH
 from i3d_lightning.video.file import VideoFile
-
-STRETCH = 512
-"""Frames decoded at a time: of 256 px some 130 MB, and more than usually lie between two keyframes."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,8 @@ from i3d_lightning.training.streams import channels_last, of_whole_videos, prepa
 from i3d_lightning.video import decoding, transforms
 from i3d_lightning.video.damage import Seen as Noticed
 from i3d_lightning.video.damage import watched
-from i3d_lightning.weights import create_model, load_weights
+from i3d_lightning.weights import create_model
+from i3d_lightning.weights.load import load_weights_of
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,7 @@ class Predictor:
     """
 
     def __init__(self, name_or_path: str, architecture: str | None = None) -> None:
-        weights = load_weights(name_or_path, architecture=architecture)
-        if architecture not in (None, weights.architecture):
-            raise InputError(
-                f"{name_or_path} has weights of {weights.architecture}, not of {architecture}: drop the "
-                "architecture, or give other weights."
-            )
+        weights = load_weights_of(name_or_path, architecture)
         if weights.stream is None:
             raise InputError(f"{name_or_path} does not say which stream it is for, so it cannot predict.")
         if weights.classes is None:

@@ -31,7 +31,7 @@ from i3d_lightning.results.tables import (
     own_number_without_leaks,
     with_videos,
 )
-from i3d_lightning.weights.registry import WEIGHTS
+from i3d_lightning.weights.registry import published_pretraining
 
 LEGEND = (
     "Top-1 %: ours ± standard deviation of a run [95 % interval over groups of videos]; † is over seeds that "
@@ -166,9 +166,8 @@ def before_video(architecture: str, pretraining: str) -> str:
     network = ARCHITECTURES.get(architecture)
     if network is None or network.images or network.from_images is not None:
         return before
-    known = (entry.pretraining for entry in WEIGHTS if entry.architecture == architecture)
-    published = (cell.pretraining for cell in TRANSFER if cell.architecture == architecture)
-    return before if before in (*known, *published) else NONE
+    others = (cell.pretraining for cell in TRANSFER if cell.architecture == architecture)
+    return before if before in (*published_pretraining(architecture), *others) else NONE
 
 
 def rows_of(index: Index) -> list[Row]:

@@ -8,7 +8,7 @@ from i3d_lightning.experiment import NONE, RANDOM, STREAMS, UNTAUGHT, Experiment
 from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.pretraining import CORPORA
 from i3d_lightning.protocols.base import PROTOCOLS, Protocol
-from i3d_lightning.weights import list_weights
+from i3d_lightning.weights.registry import published_pretraining
 
 
 def sees_video(pretraining: str) -> bool:
@@ -24,7 +24,7 @@ def known_pretraining(architecture: str) -> list[str]:
     videos = list(dict.fromkeys(d.teaches for d in DATASETS if d.teaches and not d.images))
     videos = [] if network.images else videos
     words = [NONE, *images, *videos, *(f"{i}+{v}" for i in images for v in videos)]
-    words += [entry.pretraining for entry in list_weights() if entry.architecture == architecture]
+    words += published_pretraining(architecture)
     return list(dict.fromkeys(words))
 
 
@@ -72,10 +72,11 @@ def check(experiment: Experiment) -> None:
             f"Architecture '{experiment.architecture}' has no stream '{experiment.stream}'; "
             f"it has {', '.join(architecture.streams)}."
         )
-    if not _is_said_of_weights(experiment):
+    given = _is_said_of_weights(experiment)
+    if not given:
         check_known("pretraining", experiment.pretraining, all_pretraining())
     valid = pretrainings(experiment.architecture, experiment.protocol, experiment.dataset)
-    if experiment.pretraining not in valid and not _is_said_of_weights(experiment):
+    if experiment.pretraining not in valid and not given:
         raise InputError(
             f"Protocol '{experiment.protocol}' on {experiment.dataset} with {experiment.architecture} does "
             f"not exist from pretraining '{experiment.pretraining}': {_why(experiment, protocol)}; "
@@ -130,7 +131,7 @@ def default_pretraining(architecture: str, protocol: str, dataset: str) -> str:
     valid = pretrainings(architecture, protocol, dataset)
     if not valid:
         check(Experiment(architecture, ARCHITECTURES[architecture].streams[0], NONE, protocol, dataset))
-    published = {e.pretraining for e in list_weights() if e.architecture == architecture}
+    published = published_pretraining(architecture)
     taught_here = bool(DATASETS[dataset].family)
     if taught_here or not PROTOCOLS[protocol].from_video:
         return valid[0]

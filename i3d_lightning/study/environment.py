@@ -35,7 +35,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: found for name in PACKAGES if (found := version_of(name)) is not None},
+        "packages": {name: found for name in PACKAGES if (found := _version_of(name)) is not None},
         "ffmpeg": ".".join(map(str, av.library_versions["libavcodec"])),
         "cuda": torch.version.cuda,
         "code": _commit(),
@@ -50,7 +50,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def version_of(package: str) -> str | None:
+def _version_of(package: str) -> str | None:
     """Say which version of a package is installed, None for none."""
     try:
         return version(package)

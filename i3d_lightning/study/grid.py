@@ -32,7 +32,7 @@ from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Changes, Recipe, compose, merge
 from i3d_lightning.study.cells import all_pretraining, pretrainings
-from i3d_lightning.weights import list_weights
+from i3d_lightning.weights.registry import published_pretraining
 
 _PAPER = ("none", "imagenet", "kinetics", "imagenet+kinetics")
 """Pretraining in the paper's tables."""
@@ -179,8 +179,8 @@ def _combinations(entry: Mapping[str, Any], path: Path) -> Iterator[Experiment]:
 
 def _usual(architecture: str, valid: Sequence[str]) -> Sequence[str]:
     """What a network starts from where nothing is said: what the paper says, or what was published of it."""
-    published = {entry.pretraining for entry in list_weights() if entry.architecture == architecture}
-    return [word for word in valid if word in published or word in _PAPER] or valid
+    usual = {*_PAPER, *published_pretraining(architecture)}
+    return [word for word in valid if word in usual] or valid
 
 
 def with_settings(grid: Grid, changes: Changes) -> Grid:

@@ -14,10 +14,9 @@ from i3d_lightning.errors import InputError
 from i3d_lightning.experiment import Experiment
 from i3d_lightning.flow.image_folders import state_of
 from i3d_lightning.flow.store import VERSION as FLOW_VERSION
-from i3d_lightning.networks.registry import ARCHITECTURES, Architecture
+from i3d_lightning.networks.registry import ARCHITECTURES
 from i3d_lightning.protocols.base import PROTOCOLS
 from i3d_lightning.recipe import Recipe, Training, identifying, plain, without_effect
-from i3d_lightning.study.environment import version_of
 from i3d_lightning.training.features import VERSION
 
 AUGMENTATION = ("flip", "photometric_jitter")
@@ -39,7 +38,7 @@ def features_identity(
     # A shorter video is looped to the length of a training clip, so that length counts too.
     clips = {name: value for name, value in identifying(recipe.clips).items() if name not in AUGMENTATION}
     identity = {
-        "network": f"{architecture.name} {experiment.stream}, version {_version(architecture)}",
+        "network": f"{architecture.name} {experiment.stream}, version {architecture.result_version}",
         "features": VERSION,
         "weights": weights,
         "clips": clips,
@@ -53,12 +52,6 @@ def features_identity(
     if new_layers:
         identity["new layers"] = {"first_layer": recipe.training.first_layer, "seed": experiment.seed}
     return identity
-
-
-def _version(architecture: Architecture) -> str:
-    """The version of a network's results, with that of the library that computes them."""
-    library = architecture.library
-    return f"{architecture.version}" + (f", {library} {version_of(library)}" if library else "")
 
 
 def run_identity(

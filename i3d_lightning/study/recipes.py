@@ -73,11 +73,11 @@ def _suited(own: Changes, usual: Changes, pretraining: str) -> tuple[Changes, Ch
     own = dict(own)
     if pretraining in UNTAUGHT:
         own.pop("layer_decay", None)
-    if "optimizer" in own and "optimizer" not in training:
+    if own.get("optimizer", Training.optimizer) != Training.optimizer and "optimizer" not in training:
         training = {name: value for name, value in training.items() if name not in OF_OPTIMISER}
         more = training.get("reference_batch", Training.reference_batch) / Training.reference_batch
-        own["learning_rate"] *= more
-        own["warmup_steps"] = round(own["warmup_steps"] / more)
+        own["learning_rate"] = more * own.get("learning_rate", Training.learning_rate)
+        own["warmup_steps"] = round(own.get("warmup_steps", Training.warmup_steps) / more)
     return {"training": own}, {**usual, "training": training}
 
 

@@ -168,7 +168,7 @@ class VideoStream(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.predictions = merged(self.predictions)
         self.unreadable, self.partly = merged(self.unreadable), merged(self.partly)
-        self.looped = merged_indices(self.looped)
+        self.looped = list(merged(dict.fromkeys(self.looped)))
 
     def configure_optimizers(self) -> Any:
         training = self.recipe.training
@@ -219,7 +219,7 @@ class FrozenStream(L.LightningModule):
 
     def on_predict_epoch_end(self) -> None:
         self.unreadable = merged(self.unreadable)
-        self.looped = merged_indices(self.looped)
+        self.looped = list(merged(dict.fromkeys(self.looped)))
 
 
 def warn_of_looped(videos: Sequence[Video], looped: Sequence[int], clips: Clips) -> None:
@@ -264,11 +264,6 @@ def merged(mine: dict[Key, Any]) -> dict[Key, Any]:
     """Gather all processes' entries, by key: what a padded DistributedSampler gives twice is kept once."""
     entries = {key: value for part in gathered(mine) for key, value in part.items()}
     return {key: entries[key] for key in sorted(entries)}
-
-
-def merged_indices(mine: Sequence[int]) -> list[int]:
-    """Gather all processes' indices, each once."""
-    return sorted({index for part in gathered(mine) for index in part})
 
 
 def gathered(mine: Any) -> list[Any]:

@@ -17,6 +17,10 @@ from i3d_lightning.video import boundary
 from i3d_lightning.video.file import Segment
 from i3d_lightning.video.frames import VideoInfo, count_frames, describe, frames_shown, read_frames
 
+STRETCH = 512
+"""Frames of a long video to read at a time: of 256 px some 130 MB, and more than usually lie between two
+keyframes, as each reading decodes from the one before it."""
+
 
 def probe(path: Path, segment: Segment | None = None) -> VideoInfo:
     """Describe a video, of which at most one frame is decoded.

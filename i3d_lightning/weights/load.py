@@ -12,16 +12,13 @@ from torch import Tensor, nn
 
 from i3d_lightning.errors import InputError, unknown
 from i3d_lightning.networks import ARCHITECTURES, Architecture
-from i3d_lightning.networks.network import VideoNetwork
+from i3d_lightning.networks.network import CLASSIFIER, VideoNetwork
 from i3d_lightning.recipe import Clips, Flow
 from i3d_lightning.weights import converters, hub, i3d_jax, native, pytorch
 from i3d_lightning.weights.fetch import fetch, identity, sha256_of
 from i3d_lightning.weights.registry import WEIGHTS, Entry
 
 FORMATS = (native, pytorch, i3d_jax)
-
-CLASSIFIER = "classifier."
-"""What the names of a network's last layer begin with."""
 
 BY_CHANNELS = {3: "rgb", 2: "flow"}
 
@@ -100,6 +97,21 @@ def load_weights(name_or_path: str, sha256: str | None = None, architecture: str
     if weights.labels is not None and weights.classes not in (None, len(weights.labels)):
         raise InputError(f"{path} names {len(weights.labels)} classes, but tells {weights.classes} apart.")
     return weights
+
+
+def load_weights_of(name_or_path: str, architecture: str | None) -> Weights:
+    """Load weights as `load_weights` does, of this network or, where none is said, of any.
+
+    Raises:
+        InputError: As `load_weights`; or they are of another network.
+    """
+    found = load_weights(name_or_path, architecture=architecture)
+    if architecture not in (None, found.architecture):
+        raise InputError(
+            f"{name_or_path} has weights of {found.architecture}, not of {architecture}: give others, or "
+            f"--architecture {found.architecture}."
+        )
+    return found
 
 
 @lru_cache(maxsize=2)  # of up to hundreds of MB each

@@ -122,6 +122,11 @@ def list_weights(pattern: str = "*") -> list[Entry]:
     return [WEIGHTS[name] for name in WEIGHTS.names(pattern)]
 
 
+def published_pretraining(architecture: str) -> list[str]:
+    """List what published weights of a network have seen."""
+    return list(dict.fromkeys(entry.pretraining for entry in WEIGHTS if entry.architecture == architecture))
+
+
 @cache
 def kinetics400_labels() -> tuple[str, ...]:
     """List the 400 class names of Kinetics-400 in the order of published classifiers.

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from i3d_lightning.networks.adapter import BODY, CLASSIFIER
+from i3d_lightning.networks.adapter import BODY
+from i3d_lightning.networks.network import CLASSIFIER
 from i3d_lightning.networks.registry import ARCHITECTURES, shapes
 from i3d_lightning.pretraining import Corpus
 from i3d_lightning.pretraining import register as register_corpus

@@ -334,6 +334,14 @@ def test_a_folder_that_does_not_say_what_it_holds_is_refused(videos, colours):
         go(videos, colours)
 
 
+def test_features_of_another_version_of_the_library_that_computes_them_are_refused(videos, colours):
+    go(videos, colours)
+    known = ARCHITECTURES["colours"]
+    ARCHITECTURES.replace(replace(known, library="torchvision"))
+    with pytest.raises(InputError, match=r"architecture_version .*'1'} instead of .*'1, torchvision \d"):
+        go(videos, colours)
+
+
 def test_parts_divide_the_work_and_the_last_one_completes_it(videos, colours):
     done = [go(videos, colours, part=f"{number}/3") for number in (1, 2, 3)]
     assert sum(d.computed for d in done) == 4 and sum(d.there for d in done) == 0

@@ -1,4 +1,4 @@
-"""The cells of a list as text, from CSV or Parquet, each row with where it is."""
+"""The rows of a list as text, from CSV or Parquet, each with where it is."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from i3d_lightning.datasets.split import read_text
 from i3d_lightning.errors import InputError
 
-Cells = tuple[list[str], Iterator[tuple[str, dict[str, str]]]]
+Rows = tuple[list[str], Iterator[tuple[str, dict[str, str]]]]
 """The names of columns, and what each row says in those that mean something, with where it is."""
 
 
-def read_cells(source: Path, means: Callable[[str], bool]) -> Cells:
-    """Read the cells of a list.
+def read_rows(source: Path, means: Callable[[str], bool]) -> Rows:
+    """Read the rows of a list.
 
     Args:
         source: Its file.
@@ -34,7 +34,7 @@ def read_cells(source: Path, means: Callable[[str], bool]) -> Cells:
     return _parquet(source, means) if source.suffix.lower() == ".parquet" else _csv(source)
 
 
-def _csv(source: Path) -> Cells:
+def _csv(source: Path) -> Rows:
     try:
         text = io.StringIO(read_text(source), newline="")
         reader = csv.reader(text, skipinitialspace=True, strict=True)
@@ -56,7 +56,7 @@ def _csv(source: Path) -> Cells:
     return names, rows()
 
 
-def _parquet(source: Path, means: Callable[[str], bool]) -> Cells:
+def _parquet(source: Path, means: Callable[[str], bool]) -> Rows:
     try:
         there = pq.read_schema(source).names
         table = pq.read_table(source, columns=[name for name in there if means(name.strip().lower())])
